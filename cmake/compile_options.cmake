@@ -1,0 +1,19 @@
+# Flags of every target: warnings are errors, and the hardening that a root program owes.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+                    -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(VMNET_SANITIZE)
+  add_compile_options(-fsanitize=${VMNET_SANITIZE} -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${VMNET_SANITIZE})
+else()
+  add_compile_options(-fstack-protector-strong -fstack-clash-protection)
+  if(VMNET_PLATFORM STREQUAL "linux")
+    add_compile_definitions(_FORTIFY_SOURCE=2 _GLIBCXX_ASSERTIONS)
+    add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed)
+  endif()
+endif()
+if(VMNET_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,57 @@
+#include "base/log.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace vmnet {
+namespace {
+
+bool debug_enabled = false;
+
+constexpr size_t kMaxMessage = 2048;  // a line stays under PIPE_BUF (4096), so its write is atomic
+
+bool standard_error_accepts_a_line() {
+  pollfd poll_entry{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  return ::poll(&poll_entry, 1, 0) == 1 && (poll_entry.revents & POLLOUT) != 0;
+}
+
+}  // namespace
+
+void enable_debug_log() { debug_enabled = true; }
+
+bool debug_log_enabled() { return debug_enabled; }
+
+void log_line(LogLevel level, std::string_view part, std::string_view message) {
+  constexpr std::array<std::string_view, 4> kNames = {"DEBUG", "INFO", "WARN", "ERROR"};
+  if (level == LogLevel::kDebug && !debug_enabled) return;
+  std::string line = fmt::format("{:<5} [{}] {}\n", kNames.at(static_cast<size_t>(level)), part,
+                                 escaped(message, kMaxMessage));
+  if (!standard_error_accepts_a_line()) return;
+  // A log that cannot be written has nowhere to be reported.
+  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+std::string escaped(std::string_view text, size_t max_length) {
+  std::string out;
+  out.reserve(text.size());
+  for (char c : text) {
+    if (out.size() >= max_length) return out + "...";
+    auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,80 @@
+// Fixed memory for the frames of one direction: everything is allocated at construction, nothing
+// after. A batch belongs to one thread.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace vmnet {
+
+// Received frames, one a slot. A slot has kHeadroom bytes in front of the frame, so that a
+// virtio-net header can be put before it without a copy.
+class ReceiveBatch {
+ public:
+  static constexpr size_t kHeadroom = 16;
+
+  // `slot_size`: the largest frame in bytes, without headroom.
+  ReceiveBatch(size_t slot_count, size_t slot_size);
+
+  size_t capacity() const { return sizes_.size(); }
+  size_t slot_size() const { return slot_size_; }
+  size_t count() const { return count_; }
+
+  // The whole slot, for a read to write into; its headroom lies right before it.
+  std::span<uint8_t> slot(size_t index) { return {start_of(index), slot_size_}; }
+
+  // The frame in a slot.
+  std::span<uint8_t> frame(size_t index) { return {start_of(index), sizes_[index]}; }
+  void set_size(size_t index, size_t size) { sizes_[index] = size; }
+
+  void set_count(size_t count) { count_ = count; }
+
+ private:
+  uint8_t* start_of(size_t index) { return memory_.get() + (index * stride_) + kHeadroom; }
+
+  size_t slot_size_;
+  size_t stride_;
+  std::unique_ptr<uint8_t[]> memory_;  // not cleared: untouched slots cost no resident memory
+  std::vector<size_t> sizes_;
+  size_t count_ = 0;
+};
+
+// Frames to send, each a list of parts that lie in other memory (a slot, a scratch header) which
+// outlives the batch's use.
+class SendBatch {
+ public:
+  SendBatch(size_t max_frames, size_t max_parts);
+
+  bool has_room(size_t frames, size_t parts) const {
+    return frames_.size() + frames <= frames_.capacity() &&
+           parts_.size() + parts <= parts_.capacity();
+  }
+
+  // Opens a frame; add_part() then appends to the last opened frame. The caller has checked
+  // has_room().
+  void begin_frame();
+  void add_part(std::span<const uint8_t> part);
+
+  size_t count() const { return frames_.size(); }
+  size_t size_of(size_t index) const { return frames_[index].size; }
+  std::span<const iovec> parts_of(size_t index) const {
+    return {parts_.data() + frames_[index].first_part, frames_[index].part_count};
+  }
+  void clear();
+
+ private:
+  struct Frame {
+    size_t first_part;
+    size_t part_count;
+    size_t size;  // bytes of all parts
+  };
+  std::vector<Frame> frames_;
+  std::vector<iovec> parts_;
+};
+
+}  // namespace vmnet

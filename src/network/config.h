@@ -1,0 +1,59 @@
+// What the user asked of the network, checked: the part of the command line that both back ends
+// read. Filled by helper/options, in one place, so that a back end meets no half-valid request.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/uuid.h"
+
+namespace vmnet {
+
+enum class Mode { kShared, kBridged, kHost };
+
+// The addresses of a network, checked: private (RFC 1918), start < end, both inside the subnet and
+// neither its network nor its broadcast address. `start` is the gateway; start+1 to `end` is the
+// DHCP pool.
+struct AddressRange {
+  Ipv4 start;
+  Ipv4 end;
+  int prefix_length = 24;
+
+  Ipv4Subnet subnet() const { return subnet_of(start, prefix_length); }
+  bool operator==(const AddressRange&) const = default;
+};
+
+// --network-id: a network of its own, and the host's address in it if there is to be one.
+struct PrivateNetwork {
+  Uuid id;
+  std::optional<AddressRange> addresses;  // start: --host-ip-address
+};
+
+struct NetworkConfig {
+  Mode mode = Mode::kShared;
+  std::optional<Uuid> interface_id;             // --interface-id
+  std::string shared_interface;                 // bridged mode only, else empty
+  std::optional<AddressRange> addresses;        // explicit subnet, else automatic
+  std::optional<PrivateNetwork> private_network;
+  std::string network_name;                     // --network (macOS 26), else empty
+  std::vector<Ipv4> dns_servers;                // --dns, IPv4 ones; both empty: the host's own
+  std::vector<Ipv6> dns_servers_ipv6;
+  bool enable_tso = false;
+  bool enable_checksum_offload = false;
+  bool enable_isolation = false;
+};
+
+// Frame sizes of the contract: Ethernet header included, no FCS.
+inline constexpr int kMtu = 1500;
+inline constexpr size_t kEthernetHeaderSize = 14;
+inline constexpr size_t kMaxFrameSize = kMtu + kEthernetHeaderSize;
+inline constexpr size_t kMaxOffloadFrameSize = 65550;
+
+// The largest frame that may cross the VM's socket under `config`.
+inline size_t max_frame_size(const NetworkConfig& config) {
+  return config.enable_tso ? kMaxOffloadFrameSize : kMaxFrameSize;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,53 @@
+// The seam between the helper and a platform's network: src/linux and src/macos each implement
+// start_interface(); the build file chooses.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "forward/endpoint.h"
+#include "forward/frame_responder.h"
+#include "network/config.h"
+#include "network/description.h"
+#include "network/real_user.h"
+#include "network/socket_files.h"
+
+namespace vmnet {
+
+class HostInterface {
+ public:
+  HostInterface() = default;
+  HostInterface(const HostInterface&) = delete;
+  HostInterface& operator=(const HostInterface&) = delete;
+  virtual ~HostInterface() = default;
+
+  virtual const Description& description() const = 0;
+
+  // The host's end of the cable.
+  virtual Endpoint& endpoint() = 0;
+
+  // Answers what the network owes the VM inside the data path (DHCP, router advertisements), or
+  // null where the platform does that itself.
+  virtual std::unique_ptr<FrameResponder> make_responder() = 0;
+
+  // Becomes readable (poll) when the interface is lost and the helper must end; -1: never.
+  virtual int lost_fd() const = 0;
+
+  // Releases everything on the host and waits until that is done. Called once, by main's thread,
+  // after the forwarders have ended.
+  virtual void stop() = 0;
+};
+
+// Makes the host side of `config`. Needs privilege: the one step that does. Called once, before
+// threads and before privileges are dropped. `files` are the VM socket's, removed by whoever
+// outlives the others. An error leaves nothing changed on the host.
+Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
+                                                       const RealUser& user,
+                                                       const SocketFiles& files);
+
+// The names usable with --shared-interface, sorted. Needs no privilege.
+Result<std::vector<std::string>> list_shared_interfaces();
+
+}  // namespace vmnet
