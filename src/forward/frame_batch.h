@@ -2,13 +2,13 @@
 // after. A batch belongs to one thread.
 #pragma once
 
-#include <sys/uio.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
+
+#include <sys/uio.h>
 
 namespace vmnet {
 

@@ -32,8 +32,8 @@ class DirectionStats {
   std::atomic<uint64_t> slow_ = 0;
 };
 
-// {"time":"2026-11-23T10:00:00.000+01:00","host":{...},"vm":{...}}: `host` is host to VM, `vm` VM to
-// host. One line, no line end.
+// {"time":"2026-11-23T10:00:00.000+01:00","host":{...},"vm":{...}}: `host` is host to VM, `vm` VM
+// to host. One line, no line end.
 std::string stats_json(const DirectionCounts& host, const DirectionCounts& vm);
 
 }  // namespace vmnet

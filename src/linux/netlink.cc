@@ -1,11 +1,11 @@
 #include "linux/netlink.h"
 
+#include <cerrno>
+#include <string>
+
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-
-#include <cerrno>
-#include <string>
 
 namespace vmnet {
 namespace {

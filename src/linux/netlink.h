@@ -4,15 +4,15 @@
 // bounded by kNetlinkTimeout, so a wedged kernel ends a start with an error instead of a hang.
 #pragma once
 
-#include <libmnl/libmnl.h>
-#include <linux/netlink.h>
-
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
+
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include "base/result.h"
 
