@@ -1,6 +1,7 @@
 #include "linux/netlink.h"
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 
 #include <poll.h>
@@ -28,7 +29,30 @@ int on_query_message(const nlmsghdr* message, void* data) {
   return MNL_CB_OK;
 }
 
+int on_attribute(const nlattr* attribute, void* data) {
+  (*static_cast<const std::function<void(const nlattr*)>*>(data))(attribute);
+  return MNL_CB_OK;
+}
+
+void* as_user_data(const std::function<void(const nlattr*)>& handle) {
+  return const_cast<std::function<void(const nlattr*)>*>(&handle);
+}
+
 }  // namespace
+
+void for_each_attribute(const nlmsghdr* message, size_t header_size,
+                        const std::function<void(const nlattr*)>& handle) {
+  mnl_attr_parse(message, static_cast<unsigned>(header_size), on_attribute, as_user_data(handle));
+}
+
+void for_each_nested(const nlattr* nest, const std::function<void(const nlattr*)>& handle) {
+  mnl_attr_parse_nested(nest, on_attribute, as_user_data(handle));
+}
+
+std::string attribute_text(const nlattr* attribute) {
+  const auto* text = static_cast<const char*>(mnl_attr_get_payload(attribute));
+  return {text, strnlen(text, mnl_attr_get_payload_len(attribute))};
+}
 
 NetlinkMessage::NetlinkMessage(uint16_t type, uint16_t flags)
     : header_(mnl_nlmsg_put_header(buffer_.data())) {
