@@ -133,6 +133,10 @@ bool wait_for_room(int fd, std::chrono::milliseconds timeout);
 // Whether a receive error means that the peer is no longer connected to us.
 bool is_disconnect(int error);
 
+// Raises the buffers of our own end to what suits the platform, where they are smaller. With
+// privilege, to get past the system's limit for users; without, as far as that limit.
+void raise_buffers(int fd);
+
 // Dissolves the association of a connected datagram socket; what its peer had sent is discarded.
 void disconnect(int fd);
 
