@@ -130,7 +130,7 @@ SendFault send_datagram(int fd, std::span<const uint8_t> frame);
 // Waits until a send that found no room is worth another try. False: not within `timeout`.
 bool wait_for_room(int fd, std::chrono::milliseconds timeout);
 
-// Whether a receive error means that the peer is no longer connected to us.
+// Whether a receive error means that the peer has connected to someone else.
 bool is_disconnect(int error);
 
 // Raises the buffers of our own end to what suits the platform, where they are smaller. With

@@ -251,7 +251,7 @@ void raise_buffers(int fd) {
   raise_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE);
 }
 
-bool is_disconnect(int error) { return error == ECONNRESET || error == ENOTCONN; }
+bool is_disconnect(int error) { return error == ECONNRESET; }
 
 void disconnect(int fd) {
   sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
