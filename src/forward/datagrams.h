@@ -137,6 +137,10 @@ bool is_disconnect(int error);
 // privilege, to get past the system's limit for users; without, as far as that limit.
 void raise_buffers(int fd);
 
+// Connects a datagram socket to `sender`, so that the kernel turns everyone else away. False: it
+// has gone, or we may not write to it, or it is connected to someone else.
+bool connect_to(int fd, const Sender& sender);
+
 // Dissolves the association of a connected datagram socket; what its peer had sent is discarded.
 void disconnect(int fd);
 
