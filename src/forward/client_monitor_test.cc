@@ -1,5 +1,7 @@
 #include "forward/client_monitor.h"
 
+#include <csignal>
+
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/wait.h>
@@ -112,17 +114,22 @@ TEST_F(BoundClientMonitor, AHundredKilledClientsAreEachFollowedByTheNextAtOnce) 
 TEST_F(BoundClientMonitor, AProcessThatEndsWhileItsSocketLivesOnIsNotTheEnd) {
   ClientMonitor monitor = monitor_of(*socket_);
   Client client(vm(), helper());
-  pid_t pid = ::fork();  // the process that sends first is a child of the one that stays
-  ASSERT_GE(pid, 0);
-  if (pid == 0) {
-    client.greet();
-    _exit(0);
+  pid_t sender = ::fork();  // the process that sends first is a child of the one that stays
+  ASSERT_GE(sender, 0);
+  if (sender == 0) {
+    client.send(frame_of(60, 1));
+    while (true) ::pause();
   }
-  ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
-  read();
+  ASSERT_TRUE(wait_until([&] { return read() == 1; }));
+  EXPECT_TRUE(monitor.check());
+  EXPECT_EQ(socket_->client().pid, sender);
+  EXPECT_FALSE(wakes(monitor, std::chrono::milliseconds(0)));
+  ASSERT_EQ(::kill(sender, SIGKILL), 0);
+  EXPECT_TRUE(wakes(monitor, kLongEnough));
   EXPECT_TRUE(monitor.check());
   EXPECT_TRUE(socket_->client().attached);
-  EXPECT_FALSE(wakes(monitor, std::chrono::milliseconds(0)));
+  EXPECT_FALSE(wakes(monitor, std::chrono::milliseconds(0)));  // it does not wake us for ever
+  ASSERT_EQ(::waitpid(sender, nullptr, 0), sender);
   client.close();
   EXPECT_TRUE(monitor.check());
   EXPECT_FALSE(socket_->client().attached);
