@@ -1,9 +1,12 @@
 // What tests of the VM's socket share: folders, clients and batches.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +17,8 @@
 
 #include "base/unique_fd.h"
 #include "forward/frame_batch.h"
+#include "forward/stats.h"
+#include "forward/vm_socket.h"
 
 namespace vmnet::testing {
 
@@ -21,7 +26,11 @@ using Frame = std::vector<uint8_t>;
 
 inline constexpr std::chrono::seconds kLongEnough{10};  // to fail rather than to hang
 
-inline Frame frame_of(size_t size, uint8_t fill) { return Frame(size, fill); }
+inline Frame frame_of(size_t size, uint8_t fill) {
+  Frame frame(size);
+  std::ranges::fill(frame, fill);
+  return frame;
+}
 
 class TemporaryFolder {
  public:
@@ -59,8 +68,19 @@ inline sockaddr_un address_of(const std::string& path) {
   return address;
 }
 
-inline UniqueFd bind_datagram(const std::string& path) {
+inline UniqueFd make_datagram_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) std::abort();
+  return fd;
+}
+
+inline bool connect_to_path(int fd, const std::string& path) {
+  sockaddr_un address = address_of(path);
+  return ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+}
+
+inline UniqueFd bind_datagram(const std::string& path) {
+  UniqueFd fd = make_datagram_socket();
   sockaddr_un address = address_of(path);
   EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0) << path;
   return fd;
@@ -69,11 +89,10 @@ inline UniqueFd bind_datagram(const std::string& path) {
 // As a VM does: binds its own path, connects to the helper's.
 class Client {
  public:
-  Client(const std::string& path, const std::string& helper) : fd_(bind_datagram(path)) {
-    sockaddr_un address = address_of(helper);
-    connect_result_ = ::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
-  }
-  bool connected() const { return connect_result_ == 0; }
+  Client(const std::string& path, const std::string& helper)
+      : fd_(bind_datagram(path)), connected_(connect_to_path(fd_.get(), helper)) {}
+
+  bool connected() const { return connected_; }
   int fd() const { return fd_.get(); }
   void close() { fd_.reset(); }
 
@@ -84,14 +103,14 @@ class Client {
 
  private:
   UniqueFd fd_;
-  int connect_result_ = -1;
+  bool connected_;
 };
 
 inline bool send_to(int fd, const Frame& frame) {
   return ::send(fd, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-// One datagram, if it is there.
+// All datagrams that are there.
 inline std::vector<Frame> receive_all(int fd) {
   std::vector<Frame> frames;
   std::vector<uint8_t> buffer(70000);
@@ -137,5 +156,41 @@ bool wait_until(const Condition& condition) {
   }
   return true;
 }
+
+inline constexpr size_t kMaxFrame = 1514;
+inline constexpr size_t kBatch = 64;
+
+// A VM's socket, read and written by the test's own thread.
+class VmSocketTest : public ::testing::Test {
+ protected:
+  std::vector<Frame> read() {
+    last_read_ = socket_->read(in_);
+    return frames_in(in_);
+  }
+  Transfer write(const std::vector<Frame>& frames) {
+    fill(out_, frames);
+    return socket_->write(out_);
+  }
+
+  DirectionStats replies_;
+  ReceiveBatch in_{kBatch, kMaxFrame};
+  SendBatch out_{4096, 8192};
+  std::unique_ptr<VmSocket> socket_;
+  Transfer last_read_;
+};
+
+// One that waits at path() for its client.
+class BoundVmSocket : public VmSocketTest {
+ protected:
+  BoundVmSocket() {
+    auto socket = VmSocket::bound(bind_datagram(path()), ::geteuid(), kBatch, replies_);
+    if (socket) socket_ = std::move(*socket);
+  }
+
+  std::string path() const { return folder_ / "helper"; }
+  std::string path(const std::string& name) const { return folder_ / name; }
+
+  TemporaryFolder folder_;
+};
 
 }  // namespace vmnet::testing

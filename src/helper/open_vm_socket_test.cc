@@ -180,7 +180,7 @@ TEST_F(BindVmSocket, TheModeIsRightFromBirth) {
 }
 
 TEST_F(BindVmSocket, TakesTheUsersOwnStaleSocketsPlace) {
-  bind_datagram(folder_ / "vm.sock");  // and closed: nobody holds it
+  bind_datagram(folder_ / "vm.sock").reset();  // nobody holds it
   auto bound = bind(folder_ / "vm.sock");
   ASSERT_TRUE(bound) << bound.error().message;
   EXPECT_TRUE(Client(folder_ / "client", folder_ / "vm.sock").connected());
@@ -219,7 +219,7 @@ TEST_F(BindVmSocket, RefusesWhatIsInTheWayAndLeavesItIntact) {
   std::filesystem::create_directory(folder_ / "folder");
   std::filesystem::create_symlink("file", folder_ / "link");
   std::filesystem::create_symlink("nowhere", folder_ / "dangling");
-  bind_datagram(folder_ / "stale");
+  bind_datagram(folder_ / "stale").reset();
   std::filesystem::create_symlink("stale", folder_ / "link-to-stale");
   ASSERT_EQ(::mkfifo((folder_ / "fifo").c_str(), 0600), 0);
   for (const char* name : {"file", "folder", "link", "dangling", "link-to-stale", "fifo"}) {
@@ -252,7 +252,7 @@ TEST_F(BindVmSocket, RefusesASocketThatSomeoneUses) {
 
 TEST_F(BindVmSocket, RefusesAnotherUsersStaleSocket) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to make another user's file";
-  bind_datagram(folder_ / "vm.sock");
+  bind_datagram(folder_ / "vm.sock").reset();
   ASSERT_EQ(::chown((folder_ / "vm.sock").c_str(), 1000, 1000), 0);
   expect_refused(folder_ / "vm.sock", "another user (uid 1000)");
   EXPECT_TRUE(S_ISSOCK(mode_of(folder_ / "vm.sock")));
@@ -323,7 +323,7 @@ TEST_F(BindVmSocket, OfParallelStartsExactlyOneWins) {
   constexpr int kStarts = 8;
   for (int round = 0; round < 25; round++) {
     Shared* shared = make_shared_memory();
-    if (round % 2 == 0) bind_datagram(folder_ / "vm.sock");  // with and without a stale one
+    if (round % 2 == 0) bind_datagram(folder_ / "vm.sock").reset();  // with and without a stale one
     for (int i = 0; i < kStarts; i++) {
       pid_t pid = ::fork();
       ASSERT_GE(pid, 0);
