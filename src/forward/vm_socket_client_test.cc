@@ -12,7 +12,7 @@ namespace {
 
 using namespace testing;
 
-TEST_F(BoundVmSocket, DropsFramesWithoutAClient) {
+TEST_F(BoundVmSocketTest, DropsFramesWithoutAClient) {
   EXPECT_FALSE(socket_->client().attached);
   EXPECT_EQ(write({frame_of(60, 1), frame_of(60, 2)}).drops, 2U);
   socket_->send(frame_of(60, 1));
@@ -20,7 +20,7 @@ TEST_F(BoundVmSocket, DropsFramesWithoutAClient) {
   EXPECT_EQ(read().size(), 0U);
 }
 
-TEST_F(BoundVmSocket, AGreetingPicksTheClientAndIsDropped) {
+TEST_F(BoundVmSocketTest, AGreetingPicksTheClientAndIsDropped) {
   Client client(path("vm"), path());
   ASSERT_TRUE(client.greet());
   EXPECT_EQ(read().size(), 0U);
@@ -32,7 +32,7 @@ TEST_F(BoundVmSocket, AGreetingPicksTheClientAndIsDropped) {
   EXPECT_EQ(receive_all(client.fd()), std::vector<Frame>{frame_of(60, 1)});
 }
 
-TEST_F(BoundVmSocket, OnlyTheFirstDatagramIsAGreeting) {
+TEST_F(BoundVmSocketTest, OnlyTheFirstDatagramIsAGreeting) {
   Client client(path("vm"), path());
   ASSERT_TRUE(client.greet());
   ASSERT_TRUE(client.greet());
@@ -40,7 +40,7 @@ TEST_F(BoundVmSocket, OnlyTheFirstDatagramIsAGreeting) {
   EXPECT_EQ(last_read_.drops, 1U);
 }
 
-TEST_F(BoundVmSocket, AFirstFrameAndThoseQueuedBehindItAreNotLost) {
+TEST_F(BoundVmSocketTest, AFirstFrameAndThoseQueuedBehindItAreNotLost) {
   Client client(path("vm"), path());
   std::vector<Frame> frames = {frame_of(60, 1), frame_of(61, 2), frame_of(62, 3)};
   for (const Frame& frame : frames) ASSERT_TRUE(client.send(frame));
@@ -51,7 +51,7 @@ TEST_F(BoundVmSocket, AFirstFrameAndThoseQueuedBehindItAreNotLost) {
   EXPECT_EQ(read(), std::vector<Frame>{frame_of(64, 5)});
 }
 
-TEST_F(BoundVmSocket, AnEmptyOrOversizeFirstDatagramPicksTheClientToo) {
+TEST_F(BoundVmSocketTest, AnEmptyOrOversizeFirstDatagramPicksTheClientToo) {
   Client client(path("vm"), path());
   ASSERT_TRUE(client.send(frame_of(kMaxFrame + 1, 1)));
   EXPECT_EQ(read().size(), 0U);
@@ -59,7 +59,7 @@ TEST_F(BoundVmSocket, AnEmptyOrOversizeFirstDatagramPicksTheClientToo) {
   EXPECT_TRUE(socket_->client().attached);
 }
 
-TEST_F(BoundVmSocket, OthersQueuedBeforeTheConnectAreNotTheClient) {
+TEST_F(BoundVmSocketTest, OthersQueuedBeforeTheConnectAreNotTheClient) {
   Client client(path("vm"), path());
   Client other(path("other"), path());
   ASSERT_TRUE(client.send(frame_of(60, 1)));
@@ -72,7 +72,7 @@ TEST_F(BoundVmSocket, OthersQueuedBeforeTheConnectAreNotTheClient) {
   EXPECT_EQ(socket_->client().path, path("vm"));
 }
 
-TEST_F(BoundVmSocket, OthersQueuedBehindTheFirstBatchAreNotTheClientEither) {
+TEST_F(BoundVmSocketTest, OthersQueuedBehindTheFirstBatchAreNotTheClientEither) {
   ReceiveBatch one_by_one(1, kMaxFrame);
   Client client(path("vm"), path());
   Client other(path("other"), path());
@@ -87,7 +87,7 @@ TEST_F(BoundVmSocket, OthersQueuedBehindTheFirstBatchAreNotTheClientEither) {
   EXPECT_EQ(frames, (std::vector<Frame>{frame_of(60, 1), frame_of(60, 3)}));
 }
 
-TEST_F(BoundVmSocket, WhileAClientLivesTheKernelTurnsOthersAway) {
+TEST_F(BoundVmSocketTest, WhileAClientLivesTheKernelTurnsOthersAway) {
   Client early(path("early"), path());
   Client client(path("vm"), path());
   ASSERT_TRUE(client.greet());
@@ -98,7 +98,7 @@ TEST_F(BoundVmSocket, WhileAClientLivesTheKernelTurnsOthersAway) {
   EXPECT_TRUE(client.send(frame_of(60, 1)));
 }
 
-TEST_F(BoundVmSocket, WithoutANameNobodyIsTheClient) {
+TEST_F(BoundVmSocketTest, WithoutANameNobodyIsTheClient) {
   UniqueFd nameless = make_datagram_socket();
   ASSERT_TRUE(connect_to_path(nameless.get(), path()));
   ASSERT_TRUE(send_to(nameless.get(), frame_of(60, 1)));
@@ -107,7 +107,7 @@ TEST_F(BoundVmSocket, WithoutANameNobodyIsTheClient) {
   EXPECT_FALSE(socket_->client().attached);
 }
 
-TEST_F(BoundVmSocket, AnAbstractNameWillDo) {
+TEST_F(BoundVmSocketTest, AnAbstractNameWillDo) {
   UniqueFd fd = make_datagram_socket();
   sockaddr_un automatic{};
   automatic.sun_family = AF_UNIX;
@@ -118,7 +118,7 @@ TEST_F(BoundVmSocket, AnAbstractNameWillDo) {
   EXPECT_EQ(write({frame_of(60, 2)}).frames, 1U);
 }
 
-TEST_F(BoundVmSocket, ASenderThatHasGoneIsPassedOver) {
+TEST_F(BoundVmSocketTest, ASenderThatHasGoneIsPassedOver) {
   {
     Client dead(path("dead"), path());
     ASSERT_TRUE(dead.send(frame_of(60, 1)));
@@ -129,7 +129,7 @@ TEST_F(BoundVmSocket, ASenderThatHasGoneIsPassedOver) {
   EXPECT_EQ(socket_->client().path, path("vm"));
 }
 
-TEST_F(BoundVmSocket, ManyStrangersDoNotHideTheClient) {
+TEST_F(BoundVmSocketTest, ManyStrangersDoNotHideTheClient) {
   UniqueFd nameless = make_datagram_socket();
   ASSERT_TRUE(connect_to_path(nameless.get(), path()));
   while (send_to(nameless.get(), frame_of(60, 1))) {
@@ -140,7 +140,7 @@ TEST_F(BoundVmSocket, ManyStrangersDoNotHideTheClient) {
   EXPECT_EQ(read(), std::vector<Frame>{frame_of(60, 2)});
 }
 
-TEST_F(BoundVmSocket, ALateDescriptorDoesNotLeakWhileThereIsNoClient) {
+TEST_F(BoundVmSocketTest, ALateDescriptorDoesNotLeakWhileThereIsNoClient) {
   UniqueFd nameless = make_datagram_socket();
   ASSERT_TRUE(connect_to_path(nameless.get(), path()));
   size_t before = count_of_open_descriptors();
@@ -206,7 +206,7 @@ class OtherUsersClient {
   bool sent_ = false;
 };
 
-TEST_F(BoundVmSocket, OnlyThePermittedUserAndRootAreServed) {
+TEST_F(BoundVmSocketTest, OnlyThePermittedUserAndRootAreServed) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become other users";
   // The socket's mode lets anyone through here, so that the sender's uid alone decides.
   auto socket = VmSocket::bound(bind_datagram(path("served")), 1000, kBatch, replies_);

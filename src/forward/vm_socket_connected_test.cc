@@ -13,9 +13,9 @@ namespace {
 using namespace testing;
 using Clock = std::chrono::steady_clock;
 
-class ConnectedVmSocket : public VmSocketTest, public ::testing::WithParamInterface<int> {
+class ConnectedVmSocketTest : public VmSocketTest, public ::testing::WithParamInterface<int> {
  protected:
-  ConnectedVmSocket() : pair_(GetParam()) {
+  ConnectedVmSocketTest() : pair_(GetParam()) {
     auto socket = VmSocket::connected(std::move(pair_.ours), kBatch, replies_);
     if (socket) socket_ = std::move(*socket);
   }
@@ -25,12 +25,12 @@ class ConnectedVmSocket : public VmSocketTest, public ::testing::WithParamInterf
   SocketPair pair_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Types, ConnectedVmSocket, ::testing::Values(SOCK_DGRAM, SOCK_SEQPACKET),
-                         [](const auto& type) {
+INSTANTIATE_TEST_SUITE_P(Types, ConnectedVmSocketTest,
+                         ::testing::Values(SOCK_DGRAM, SOCK_SEQPACKET), [](const auto& type) {
                            return type.param == SOCK_DGRAM ? "Datagram" : "Seqpacket";
                          });
 
-TEST_P(ConnectedVmSocket, ReadsABatchInOneCall) {
+TEST_P(ConnectedVmSocketTest, ReadsABatchInOneCall) {
   std::vector<Frame> frames;
   frames.reserve(100);
   for (uint8_t i = 0; i < 20; i++) frames.push_back(frame_of(60U + i, i));
@@ -43,7 +43,7 @@ TEST_P(ConnectedVmSocket, ReadsABatchInOneCall) {
   EXPECT_FALSE(last_read_.gone);
 }
 
-TEST_P(ConnectedVmSocket, DropsWhatIsNoFrameAndKeepsTheRestInOrder) {
+TEST_P(ConnectedVmSocketTest, DropsWhatIsNoFrameAndKeepsTheRestInOrder) {
   std::vector<Frame> sent = {frame_of(0, 0),     frame_of(60, 1),   frame_of(13, 2),
                              frame_of(1514, 3),  frame_of(1515, 4), frame_of(14, 5),
                              frame_of(65000, 6), frame_of(0, 7),    frame_of(100, 8)};
@@ -54,7 +54,7 @@ TEST_P(ConnectedVmSocket, DropsWhatIsNoFrameAndKeepsTheRestInOrder) {
   EXPECT_FALSE(last_read_.gone);
 }
 
-TEST_P(ConnectedVmSocket, AnEmptyDatagramIsNotTheEnd) {
+TEST_P(ConnectedVmSocketTest, AnEmptyDatagramIsNotTheEnd) {
   ASSERT_TRUE(send_to(vm(), {}));
   EXPECT_EQ(read(), std::vector<Frame>{});
   EXPECT_EQ(last_read_.drops, 1U);
@@ -63,7 +63,7 @@ TEST_P(ConnectedVmSocket, AnEmptyDatagramIsNotTheEnd) {
   EXPECT_EQ(read().size(), 1U);
 }
 
-TEST_P(ConnectedVmSocket, WritesScatteredFrames) {
+TEST_P(ConnectedVmSocketTest, WritesScatteredFrames) {
   std::vector<Frame> frames;
   frames.reserve(100);
   for (uint8_t i = 0; i < 100; i++) frames.push_back(frame_of(60U + i, i));
@@ -74,7 +74,7 @@ TEST_P(ConnectedVmSocket, WritesScatteredFrames) {
   EXPECT_EQ(receive_all(vm()), frames);
 }
 
-TEST_P(ConnectedVmSocket, NeverSendsAnEmptyDatagram) {
+TEST_P(ConnectedVmSocketTest, NeverSendsAnEmptyDatagram) {
   Transfer written = write({frame_of(0, 0), frame_of(60, 1), frame_of(0, 0), frame_of(0, 0),
                             frame_of(60, 2), frame_of(0, 0)});
   socket_->send({});
@@ -84,7 +84,7 @@ TEST_P(ConnectedVmSocket, NeverSendsAnEmptyDatagram) {
   EXPECT_EQ(receive_all(vm()), (std::vector<Frame>{frame_of(60, 1), frame_of(60, 2)}));
 }
 
-TEST_P(ConnectedVmSocket, AFrameTooLargeForTheSocketIsDroppedAlone) {
+TEST_P(ConnectedVmSocketTest, AFrameTooLargeForTheSocketIsDroppedAlone) {
   Frame large = frame_of(8U << 20, 0);
   Transfer written = write({frame_of(60, 1), large, frame_of(60, 2)});
   EXPECT_EQ(written.frames, 2U);
@@ -92,7 +92,7 @@ TEST_P(ConnectedVmSocket, AFrameTooLargeForTheSocketIsDroppedAlone) {
   EXPECT_EQ(receive_all(vm()), (std::vector<Frame>{frame_of(60, 1), frame_of(60, 2)}));
 }
 
-TEST_P(ConnectedVmSocket, AClosedVmIsGone) {
+TEST_P(ConnectedVmSocketTest, AClosedVmIsGone) {
   ASSERT_TRUE(send_to(vm(), frame_of(60, 1)));
   close_vm();
   bool gone = write({frame_of(60, 1)}).gone;
@@ -103,7 +103,7 @@ TEST_P(ConnectedVmSocket, AClosedVmIsGone) {
   EXPECT_TRUE(gone);
 }
 
-TEST_P(ConnectedVmSocket, KeepsTheFlagsOfTheSharedDescription) {
+TEST_P(ConnectedVmSocketTest, KeepsTheFlagsOfTheSharedDescription) {
   int before = ::fcntl(socket_->ready_fd(), F_GETFL);
   read();
   write({frame_of(60, 1)});
@@ -112,7 +112,7 @@ TEST_P(ConnectedVmSocket, KeepsTheFlagsOfTheSharedDescription) {
   EXPECT_EQ(before & O_NONBLOCK, 0);
 }
 
-TEST_P(ConnectedVmSocket, DescriptorsSentAlongDoNotLeak) {
+TEST_P(ConnectedVmSocketTest, DescriptorsSentAlongDoNotLeak) {
   size_t before = count_of_open_descriptors();
   for (int i = 0; i < 5; i++) {
     std::array<int, 20> passed{};
@@ -138,7 +138,7 @@ TEST_P(ConnectedVmSocket, DescriptorsSentAlongDoNotLeak) {
   EXPECT_EQ(count_of_open_descriptors(), before);
 }
 
-TEST_P(ConnectedVmSocket, AStalledVmCostsOneWaitAndNothingElse) {
+TEST_P(ConnectedVmSocketTest, AStalledVmCostsOneWaitAndNothingElse) {
   const std::vector<Frame> batch(512, frame_of(1514, 1));
   while (write(batch).drops == 0) {
   }  // full, and the one wait is over
@@ -161,7 +161,7 @@ TEST_P(ConnectedVmSocket, AStalledVmCostsOneWaitAndNothingElse) {
   EXPECT_EQ(receive_all(vm()), std::vector<Frame>{frame_of(60, 9)});
 }
 
-TEST_P(ConnectedVmSocket, AVmThatReadsALittleLateLosesNothing) {
+TEST_P(ConnectedVmSocketTest, AVmThatReadsALittleLateLosesNothing) {
   // More than the queue holds. Several attempts, since this machine may be later than the wait.
   const std::vector<Frame> batch(100, frame_of(1514, 1));
   bool complete = false;
@@ -183,7 +183,7 @@ TEST_P(ConnectedVmSocket, AVmThatReadsALittleLateLosesNothing) {
   EXPECT_TRUE(complete);
 }
 
-TEST_P(ConnectedVmSocket, ServesAVmWithSmallBuffers) {
+TEST_P(ConnectedVmSocketTest, ServesAVmWithSmallBuffers) {
   for (int option : {SO_SNDBUF, SO_RCVBUF}) {
     int size = 64 << 10;
     ASSERT_EQ(::setsockopt(vm(), SOL_SOCKET, option, &size, sizeof(size)), 0);
@@ -194,7 +194,7 @@ TEST_P(ConnectedVmSocket, ServesAVmWithSmallBuffers) {
   EXPECT_EQ(receive_all(vm()).size(), 150U);
 }
 
-TEST_P(ConnectedVmSocket, RepliesFromTheReadingThreadWhileTheOtherWrites) {
+TEST_P(ConnectedVmSocketTest, RepliesFromTheReadingThreadWhileTheOtherWrites) {
   std::atomic<bool> writing = true;
   std::thread writer([&] {
     for (int i = 0; i < 200; i++) write(std::vector<Frame>(8, frame_of(100, 1)));
@@ -212,7 +212,7 @@ TEST_P(ConnectedVmSocket, RepliesFromTheReadingThreadWhileTheOtherWrites) {
   EXPECT_EQ(replies_.counts().packets + replies_.counts().drops, 200U);
 }
 
-TEST_P(ConnectedVmSocket, IsAlwaysAttached) {
+TEST_P(ConnectedVmSocketTest, IsAlwaysAttached) {
   EXPECT_TRUE(socket_->client().attached);
   socket_->client_gone(socket_->client().epoch);
   EXPECT_TRUE(socket_->client().attached);

@@ -15,7 +15,7 @@ namespace {
 
 using namespace testing;
 
-TEST_F(BoundVmSocket, ARefusedSendShowsThatTheClientHasGone) {
+TEST_F(BoundVmSocketTest, ARefusedSendShowsThatTheClientHasGone) {
   auto client = std::make_unique<Client>(path("vm"), path());
   ASSERT_TRUE(client->greet());
   read();
@@ -26,7 +26,7 @@ TEST_F(BoundVmSocket, ARefusedSendShowsThatTheClientHasGone) {
   EXPECT_FALSE(socket_->client().attached);
 }
 
-TEST_F(BoundVmSocket, TheNextClientFollowsTheLast) {
+TEST_F(BoundVmSocketTest, TheNextClientFollowsTheLast) {
   for (uint8_t i = 0; i < 100; i++) {
     ::unlink(path("vm").c_str());
     Client client(path("vm"), path());
@@ -46,7 +46,7 @@ TEST_F(BoundVmSocket, TheNextClientFollowsTheLast) {
   }
 }
 
-TEST_F(BoundVmSocket, WhatADeadClientLeftIsNotTheNextOnes) {
+TEST_F(BoundVmSocketTest, WhatADeadClientLeftIsNotTheNextOnes) {
   auto client = std::make_unique<Client>(path("vm"), path());
   ASSERT_TRUE(client->greet());
   read();
@@ -59,7 +59,7 @@ TEST_F(BoundVmSocket, WhatADeadClientLeftIsNotTheNextOnes) {
   EXPECT_EQ(socket_->client().path, path("next"));
 }
 
-TEST_F(BoundVmSocket, NewsOfAnEarlierClientIsIgnored) {
+TEST_F(BoundVmSocketTest, NewsOfAnEarlierClientIsIgnored) {
   auto client = std::make_unique<Client>(path("vm"), path());
   ASSERT_TRUE(client->greet());
   read();
@@ -74,7 +74,7 @@ TEST_F(BoundVmSocket, NewsOfAnEarlierClientIsIgnored) {
   EXPECT_NE(socket_->client().epoch, old);
 }
 
-TEST_F(BoundVmSocket, AClientThatConnectsElsewhereHasGone) {
+TEST_F(BoundVmSocketTest, AClientThatConnectsElsewhereHasGone) {
   UniqueFd elsewhere = bind_datagram(path("elsewhere"));
   Client client(path("vm"), path());
   ASSERT_TRUE(client.greet());
@@ -87,7 +87,7 @@ TEST_F(BoundVmSocket, AClientThatConnectsElsewhereHasGone) {
   EXPECT_EQ(read(), std::vector<Frame>{frame_of(60, 2)});
 }
 
-TEST_F(BoundVmSocket, AClientThatConnectsElsewhereUnreadTellsTheReader) {
+TEST_F(BoundVmSocketTest, AClientThatConnectsElsewhereUnreadTellsTheReader) {
   UniqueFd elsewhere = bind_datagram(path("elsewhere"));
   Client client(path("vm"), path());
   ASSERT_TRUE(client.greet());
@@ -99,7 +99,7 @@ TEST_F(BoundVmSocket, AClientThatConnectsElsewhereUnreadTellsTheReader) {
   EXPECT_FALSE(socket_->client().attached);
 }
 
-TEST_F(BoundVmSocket, ClientsComeAndGoUnderTraffic) {
+TEST_F(BoundVmSocketTest, ClientsComeAndGoUnderTraffic) {
   std::atomic<bool> running = true;
   std::thread reader([&] {
     while (running) socket_->read(in_);
@@ -148,7 +148,7 @@ bool becomes_readable(int fd) {
   return ::poll(&entry, 1, 10000) == 1;
 }
 
-TEST_F(BoundVmSocket, AHundredKilledClientsAreEachFollowedByTheNextAtOnce) {
+TEST_F(BoundVmSocketTest, AHundredKilledClientsAreEachFollowedByTheNextAtOnce) {
   auto watch = PeerWatch::open(socket_->ready_fd());
   ASSERT_TRUE(watch);
   for (int i = 0; i < 100; i++) {
@@ -171,7 +171,7 @@ TEST_F(BoundVmSocket, AHundredKilledClientsAreEachFollowedByTheNextAtOnce) {
   }
 }
 
-TEST_F(BoundVmSocket, AProcessThatEndsWhileItsSocketLivesOnIsNotTheEnd) {
+TEST_F(BoundVmSocketTest, AProcessThatEndsWhileItsSocketLivesOnIsNotTheEnd) {
   auto watch = PeerWatch::open(socket_->ready_fd());
   ASSERT_TRUE(watch);
   Client client(path("vm"), path());

@@ -180,9 +180,9 @@ class VmSocketTest : public ::testing::Test {
 };
 
 // One that waits at path() for its client.
-class BoundVmSocket : public VmSocketTest {
+class BoundVmSocketTest : public VmSocketTest {
  protected:
-  BoundVmSocket() {
+  BoundVmSocketTest() {
     auto socket = VmSocket::bound(bind_datagram(path()), ::geteuid(), kBatch, replies_);
     if (socket) socket_ = std::move(*socket);
   }
