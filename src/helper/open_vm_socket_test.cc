@@ -76,6 +76,13 @@ mode_t mode_of(const std::string& path) {
   return status.st_mode;
 }
 
+bool is_open_at(int fd, const std::string& path) {
+  struct stat open{};
+  struct stat named{};
+  return ::fstat(fd, &open) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         open.st_ino == named.st_ino;
+}
+
 class BindVmSocket : public ::testing::Test {
  protected:
   BindVmSocket() : start_(::open(folder_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
@@ -264,12 +271,14 @@ TEST_F(BindVmSocket, RefusesALockFileThatIsNone) {
   std::ofstream(folder_ / "target");
   std::filesystem::create_symlink("target", folder_ / "c.lock");
   ASSERT_EQ(::mkfifo((folder_ / "d.lock").c_str(), 0600), 0);
-  for (const char* name : {"a", "b", "c", "d"}) {
+  std::filesystem::create_symlink("nowhere", folder_ / "e.lock");
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
     mode_t before = mode_of(folder_ / (std::string(name) + ".lock"));
     expect_refused(folder_ / name, std::string(name) + ".lock'");
     EXPECT_EQ(mode_of(folder_ / (std::string(name) + ".lock")), before);
     EXPECT_FALSE(std::filesystem::exists(folder_ / name));
   }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "nowhere"));
 }
 
 TEST_F(BindVmSocket, RefusesPathsThatNameNoFile) {
@@ -355,6 +364,8 @@ TEST_F(BindVmSocket, StartsAndEndsThatOverlapNeverShareThePath) {
       if (!bound) continue;
       if (shared->holders++ != 0) shared->overlaps++;
       if (!S_ISSOCK(mode_of(folder_ / "vm.sock"))) shared->overlaps++;
+      // A lock on a file that its last holder has removed would guard nothing.
+      if (!is_open_at(bound->files.lock.get(), folder_ / "vm.sock.lock")) shared->overlaps++;
       shared->won++;
       shared->holders--;
       remove_socket_files(bound->files);
