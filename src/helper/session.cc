@@ -46,9 +46,9 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
       to_vm_(forward_options(config.network)),
       to_host_(forward_options(config.network), responder_.get(), vm),
       vm_forwarder_(interface.endpoint(), vm, to_vm_, to_vm_stats,
-                    ToVm::batch_sizes(config.network)),
+                    ToVm::batch_sizes(forward_options(config.network))),
       host_forwarder_(vm, interface.endpoint(), to_host_, to_host_stats_,
-                      ToHost::batch_sizes(config.network)),
+                      ToHost::batch_sizes(forward_options(config.network))),
       stop_threads_(std::move(stop)),
       thread_ended_(std::move(ended)) {
   if (responder_) host_forwarder_.enable_ticks(*responder_, vm);

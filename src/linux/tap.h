@@ -18,7 +18,6 @@ namespace vmnet {
 struct Tap {
   UniqueFd fd;
   std::string name;
-  int index = 0;
 };
 
 // What the kernel may leave to us on a TAP: unfinished checksums and unsplit segments.
