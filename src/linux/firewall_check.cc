@@ -174,6 +174,25 @@ Status read_table(NetlinkSocket& socket, NftFamily family, const std::string& ta
   return {};
 }
 
+Result<FirewallRules> read_firewall() {
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!socket) return pass(socket);
+  auto chains = read_chains(*socket);
+  if (!chains) return pass(chains);
+  FirewallRules rules{.chains = std::move(*chains), .aware_tables = {}};
+  std::vector<std::pair<NftFamily, std::string>> tables;
+  for (const FirewallChain& chain : rules.chains) {
+    std::pair table(chain.family, chain.table);
+    if (chain.forwards && std::ranges::find(tables, table) == tables.end()) {
+      tables.push_back(std::move(table));
+    }
+  }
+  for (const auto& [family, table] : tables) {
+    if (auto read = read_table(*socket, family, table, rules); !read) return pass(read);
+  }
+  return rules;
+}
+
 bool has_chain(const FirewallRules& rules, const FirewallChain& beside, std::string_view name) {
   return std::ranges::any_of(rules.chains, [&](const FirewallChain& chain) {
     return chain.family == beside.family && chain.table == beside.table && chain.name == name;
@@ -226,23 +245,10 @@ std::vector<std::string> explain_firewall(const FirewallRules& rules, std::strin
   return lines;
 }
 
-Result<std::vector<std::string>> check_firewall(std::string_view bridge, bool ipv6) {
-  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!socket) return pass(socket);
-  auto chains = read_chains(*socket);
-  if (!chains) return pass(chains);
-  FirewallRules rules{.chains = std::move(*chains), .aware_tables = {}};
-  std::vector<std::pair<NftFamily, std::string>> tables;
-  for (const FirewallChain& chain : rules.chains) {
-    std::pair table(chain.family, chain.table);
-    if (chain.forwards && std::ranges::find(tables, table) == tables.end()) {
-      tables.push_back(std::move(table));
-    }
-  }
-  for (const auto& [family, table] : tables) {
-    if (auto read = read_table(*socket, family, table, rules); !read) return pass(read);
-  }
-  auto lines = explain_firewall(rules, bridge, ipv6);
+std::vector<std::string> check_firewall(std::string_view bridge, bool ipv6) {
+  auto rules = read_firewall();
+  if (!rules) return {rules.error().message};
+  auto lines = explain_firewall(*rules, bridge, ipv6);
   for (bool six : {false, true}) {
     if ((six && !ipv6) || !legacy_forward_drops(six)) continue;
     const char* program = six ? "ip6tables-legacy" : "iptables-legacy";

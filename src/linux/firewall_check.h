@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "base/result.h"
 #include "linux/nft_builder.h"
 
 namespace vmnet {
@@ -36,7 +36,8 @@ std::vector<std::string> explain_firewall(const FirewallRules& rules, std::strin
                                           bool ipv6);
 
 // The same, of this network namespace: nftables and the older iptables (legacy). Needs
-// CAP_NET_ADMIN; reads only, and loads no kernel module.
-Result<std::vector<std::string>> check_firewall(std::string_view bridge, bool ipv6);
+// CAP_NET_ADMIN; reads only, and loads no kernel module. Where the rules cannot be read, a line
+// says so.
+std::vector<std::string> check_firewall(std::string_view bridge, bool ipv6);
 
 }  // namespace vmnet

@@ -136,7 +136,9 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   }
   if (auto attached = attach_tap(); !attached) return attached;
   if (record_.kind != NetworkKind::kShared) return {};
-  for (const std::string& warning : check_firewall()) log_warn("firewall", "{}", warning);
+  for (const auto& warning : check_firewall(bridge_name_, record_.ipv6_prefix.has_value())) {
+    log_warn("firewall", "{}", warning);
+  }
   return enable_uplinks();
 }
 

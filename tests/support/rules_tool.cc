@@ -151,9 +151,7 @@ int run_lock(int milliseconds) {
 }
 
 int run_firewall() {
-  auto lines = vmnet::check_firewall("vmnet-shared0", true);
-  if (!lines) return fail(lines.error().message);
-  for (const auto& line : *lines) say(line);
+  for (const auto& line : vmnet::check_firewall("vmnet-shared0", true)) say(line);
   return 0;
 }
 
