@@ -84,7 +84,7 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& lock_s
 HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket lock_socket,
                          const NetworkConfig& config, uid_t user)
     : netlink_(std::move(netlink)),
-      lock_socket_(std::move(lock_socket)),
+      lock_socket_(std::make_unique<NetlinkSocket>(std::move(lock_socket))),
       config_(config),
       user_(user) {}
 
@@ -99,7 +99,7 @@ Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user)
   HostNetwork network(std::move(*netlink), std::move(*lock_socket), config, user);
   network.facts_.interface_id = *id;
   network.facts_.vm_mac = vm_mac(*id);
-  auto locked = lock_and_sweep(network.netlink_, network.lock_socket_, *id);
+  auto locked = lock_and_sweep(network.netlink_, *network.lock_socket_, *id);
   if (!locked) return pass(locked);
   if (auto made = network.make(locked->state); !made) {
     network.remove_all();
@@ -337,7 +337,7 @@ void HostNetwork::warn_of_firewall() const {
 }
 
 void HostNetwork::follow_routes() {
-  auto lock = NetworkLock::acquire(lock_socket_);
+  auto lock = NetworkLock::acquire(*lock_socket_);
   if (!lock) {
     log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
     return;
@@ -365,7 +365,7 @@ void HostNetwork::read_mac_events() {
 void HostNetwork::tear_down() {
   // Before the wait for the lock: what is the VM's alone needs none.
   remove_vm();
-  auto lock = NetworkLock::acquire(lock_socket_);
+  auto lock = NetworkLock::acquire(*lock_socket_);
   if (!lock) {
     // The next helper finds what is left: our rules end with this process.
     log_error("network", "cannot clean up: {}", lock.error().message);

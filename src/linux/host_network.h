@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -88,7 +89,8 @@ class HostNetwork {
 
   NetlinkSocket netlink_;
   // Kept open: closing it soon after a release of the lock waits for the kernel to tidy up.
-  NetlinkSocket lock_socket_;
+  // At an address of its own, since a lock refers to it.
+  std::unique_ptr<NetlinkSocket> lock_socket_;
   NetworkConfig config_;
   uid_t user_;
   InterfaceFacts facts_;
