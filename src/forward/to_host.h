@@ -1,0 +1,33 @@
+// VM to host: lets the network's services answer first, then merges what belongs together and puts
+// a virtio header before each frame, in its slot's headroom.
+#pragma once
+
+#include <cstdint>
+
+#include "forward/data_path.h"
+#include "forward/frame_responder.h"
+#include "forward/transform.h"
+#include "wire/merge.h"
+
+namespace vmnet {
+
+class ToHost final : public Transform {
+ public:
+  // `responder` may be null; both pointers outlive this. `max_frames`: the most that one call of
+  // process() consumes, the receive batch's capacity.
+  ToHost(const DataPathOptions& options, size_t max_frames, FrameResponder* responder,
+         FrameSink* vm);
+
+  size_t process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) override;
+
+ private:
+  // False: nothing can carry this frame.
+  bool emit(size_t index, SendBatch& out);
+
+  DataPathOptions options_;
+  FrameResponder* responder_;
+  FrameSink* vm_;
+  Merger merger_;
+};
+
+}  // namespace vmnet
