@@ -99,7 +99,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
   if (!socket) return pass(socket);
   SessionConfig config{
       .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
-  auto session = Session::create(config, interface, **socket, *watch, to_vm_stats);
+  auto session = Session::create(config, interface, **socket, std::move(*watch), to_vm_stats);
   if (!session) return pass(session);
   (*session)->start_threads();
   if (auto restricted = restrict_system_calls(interface.system_call_needs()); !restricted) {

@@ -182,7 +182,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 Status HostNetwork::attach_tap() {
   auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
   if (!name) return pass(name);
-  auto tap = create_tap(*name, TapOffload::kOff);
+  auto tap = create_tap(*name, TapOffload::kOn);
   if (!tap) return pass(tap);
   auto index = find_index(netlink_, *name);
   if (!index) return pass(index);
@@ -247,7 +247,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   auto rules = HelperRules::install(rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
-  auto fd = open_macvtap(*uevents, device_, TapOffload::kOff);
+  auto fd = open_macvtap(*uevents, device_, TapOffload::kOn);
   if (!fd) return pass(fd);
   device_fd_ = std::move(*fd);
   return set_link_up(netlink_, device_);

@@ -12,6 +12,7 @@
 #include "linux/keeper.h"
 #include "linux/tap.h"
 #include "network/host_interface.h"
+#include "network/local_services.h"
 
 namespace vmnet {
 namespace {
@@ -46,6 +47,7 @@ class LinuxInterface : public HostInterface {
 
  private:
   void describe();
+  DnsServers dns_servers() const;
 
   NetworkConfig config_;
   pid_t keeper_;
@@ -65,7 +67,41 @@ void LinuxInterface::describe() {
   description_.host_interface = facts_.device.data();
 }
 
-std::unique_ptr<FrameResponder> LinuxInterface::make_responder() { return nullptr; }
+DnsServers LinuxInterface::dns_servers() const {
+  if (!config_.dns_servers.empty() || !config_.dns_servers_ipv6.empty()) {
+    return {.ipv4 = config_.dns_servers, .ipv6 = config_.dns_servers_ipv6};
+  }
+  DnsServers servers = host_dns_servers();
+  if (servers.empty()) {
+    log_warn("dhcp", "the host names no DNS server that a VM could reach; give one with --dns");
+  }
+  return servers;
+}
+
+std::unique_ptr<FrameResponder> LinuxInterface::make_responder() {
+  if (config_.mode == Mode::kBridged) return nullptr;  // the network's own servers answer
+  LocalServicesConfig services{.jitter_seed = static_cast<uint32_t>(getpid())};
+  // A network without a route out has neither a router nor a name server to tell of.
+  bool routed = config_.mode == Mode::kShared;
+  DnsServers dns = routed ? dns_servers() : DnsServers{};
+  if (facts_.addresses && facts_.vm_address) {
+    services.dhcp = DhcpConfig{.gateway = facts_.addresses->start,
+                               .gateway_mac = facts_.gateway_mac,
+                               .subnet = facts_.addresses->subnet(),
+                               .address = *facts_.vm_address,
+                               .dns_servers = dns.ipv4,
+                               .mtu = kMtu};
+    if (routed) services.dhcp->router = facts_.addresses->start;
+  }
+  if (facts_.ipv6_prefix) {
+    services.router_advert = RouterAdvertConfig{.prefix = *facts_.ipv6_prefix,
+                                                .gateway_link_local = kGatewayLinkLocal,
+                                                .gateway_mac = facts_.gateway_mac,
+                                                .dns_servers = dns.ipv6,
+                                                .mtu = kMtu};
+  }
+  return make_local_services(std::move(services));
+}
 
 Status check_privilege() {
   std::string missing = missing_capabilities({CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID});
