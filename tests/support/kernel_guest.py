@@ -1,19 +1,11 @@
 """A guest namespace behind a helper: a real kernel's network stack without booting a VM."""
 
-import pathlib
 import subprocess
 
 from support.lab import PYTHON, SUPPORT, CommandFailed
 
 DEVICE = "eth0"
-LEASE_SCRIPT = """#!/bin/sh
-[ "$1" = bound ] || exit 0
-ip addr replace "$ip/$mask" dev "$interface"
-[ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
-for gateway in $router; do ip route replace default via "$gateway"; done
-: > /etc/resolv.conf
-for server in $dns; do echo "nameserver $server" >> /etc/resolv.conf; done
-"""
+LEASE_SCRIPT = SUPPORT / "vm_init" / "udhcpc"
 
 
 class KernelGuest:
@@ -39,11 +31,8 @@ class KernelGuest:
 
     def dhcp(self):
         """Takes a lease with busybox udhcpc, as a small distribution would."""
-        script = pathlib.Path("/etc/netns") / self.namespace.name / "udhcpc"
-        script.write_text(LEASE_SCRIPT)
-        script.chmod(0o755)
-        self.namespace.run("busybox", "udhcpc", "-i", DEVICE, "-s", script, "-n", "-q", "-f", "-t",
-                           "10", "-T", "1", "-O", "mtu")
+        self.namespace.run("busybox", "udhcpc", "-i", DEVICE, "-s", LEASE_SCRIPT, "-n", "-q", "-f",
+                           "-t", "10", "-T", "1", "-O", "mtu")
         return self
 
     def run(self, *command, **options):
