@@ -1,9 +1,8 @@
 #include "base/ip.h"
 
-#include <arpa/inet.h>
-
 #include <bit>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include "base/parse.h"
@@ -61,7 +60,8 @@ std::optional<Ipv6> parse_ipv6(std::string_view text) {
   // inet_pton wants a terminated string: a NUL inside would hide what follows it.
   if (text.find('\0') != std::string_view::npos) return std::nullopt;
   Ipv6 address;
-  if (inet_pton(AF_INET6, std::string(text).c_str(), address.bytes.data()) != 1) return std::nullopt;
+  if (inet_pton(AF_INET6, std::string(text).c_str(), address.bytes.data()) != 1)
+    return std::nullopt;
   return address;
 }
 
@@ -72,7 +72,8 @@ std::optional<int> prefix_length(Ipv4 mask) {
 }
 
 Ipv4Subnet subnet_of(Ipv4 address, int prefix_length) {
-  return {.address = Ipv4{address.value & mask_bits(prefix_length)}, .prefix_length = prefix_length};
+  return {.address = Ipv4{address.value & mask_bits(prefix_length)},
+          .prefix_length = prefix_length};
 }
 
 bool is_private(Ipv4 address) {

@@ -1,9 +1,9 @@
 #include "base/log.h"
 
+#include <array>
+
 #include <poll.h>
 #include <unistd.h>
-
-#include <array>
 
 namespace vmnet {
 namespace {

@@ -8,7 +8,8 @@
 
 namespace vmnet {
 
-// Decimal digits only ("0" to the type's maximum; leading zeros are refused, "007" is not a number).
+// Decimal digits only ("0" to the type's maximum; leading zeros are refused, "007" is not a
+// number).
 template <std::unsigned_integral T>
 std::optional<T> parse_unsigned(std::string_view text) {
   if (text.empty() || (text.size() > 1 && text.front() == '0')) return std::nullopt;

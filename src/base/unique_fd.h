@@ -1,9 +1,9 @@
 // Sole ownership of a file descriptor.
 #pragma once
 
-#include <unistd.h>
-
 #include <utility>
+
+#include <unistd.h>
 
 namespace vmnet {
 

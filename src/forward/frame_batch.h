@@ -2,13 +2,13 @@
 // after. A batch belongs to one thread.
 #pragma once
 
-#include <sys/uio.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
+
+#include <sys/uio.h>
 
 namespace vmnet {
 
@@ -31,6 +31,10 @@ class ReceiveBatch {
   // The frame in a slot.
   std::span<uint8_t> frame(size_t index) { return {start_of(index), sizes_[index]}; }
   void set_size(size_t index, size_t size) { sizes_[index] = size; }
+
+  // Makes the `size` bytes that lie in slot `from` the frame of slot `to` <= `from`: closes the
+  // gaps that refused frames leave. Copies nothing where there was none.
+  void put(size_t to, size_t from, size_t size);
 
   void set_count(size_t count) { count_ = count; }
 

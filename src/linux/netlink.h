@@ -4,21 +4,31 @@
 // bounded by kNetlinkTimeout, so a wedged kernel ends a start with an error instead of a hang.
 #pragma once
 
-#include <libmnl/libmnl.h>
-#include <linux/netlink.h>
-
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
+
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include "base/result.h"
 
 namespace vmnet {
 
 inline constexpr std::chrono::seconds kNetlinkTimeout{10};
+
+// Calls `handle` for each attribute behind the family header of `header_size` bytes, or inside a
+// nested attribute. (libmnl's own loops are macros that are not C++.)
+void for_each_attribute(const nlmsghdr* message, size_t header_size,
+                        const std::function<void(const nlattr*)>& handle);
+void for_each_nested(const nlattr* nest, const std::function<void(const nlattr*)>& handle);
+
+// A text attribute, bounded by its length whether the kernel terminated it or not.
+std::string attribute_text(const nlattr* attribute);
 
 // One netlink request under construction, in a buffer of its own.
 class NetlinkMessage {

@@ -33,12 +33,12 @@ struct PrivateNetwork {
 
 struct NetworkConfig {
   Mode mode = Mode::kShared;
-  std::optional<Uuid> interface_id;             // --interface-id
-  std::string shared_interface;                 // bridged mode only, else empty
-  std::optional<AddressRange> addresses;        // explicit subnet, else automatic
+  std::optional<Uuid> interface_id;       // --interface-id
+  std::string shared_interface;           // bridged mode only, else empty
+  std::optional<AddressRange> addresses;  // explicit subnet, else automatic
   std::optional<PrivateNetwork> private_network;
-  std::string network_name;                     // --network (macOS 26), else empty
-  std::vector<Ipv4> dns_servers;                // --dns, IPv4 ones; both empty: the host's own
+  std::string network_name;       // --network (macOS 26), else empty
+  std::vector<Ipv4> dns_servers;  // --dns, IPv4 ones; both empty: the host's own
   std::vector<Ipv6> dns_servers_ipv6;
   bool enable_tso = false;
   bool enable_checksum_offload = false;

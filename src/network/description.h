@@ -25,13 +25,13 @@ struct Description {
   Mac mac;
   uint64_t mtu = kMtu;
   uint64_t max_packet_size = kMaxFrameSize;
-  std::optional<AddressRange> addresses;   // shared and host mode
-  std::optional<Ipv6> nat66_prefix;        // shared mode, where the host has IPv6
+  std::optional<AddressRange> addresses;  // shared and host mode
+  std::optional<Ipv6> nat66_prefix;       // shared mode, where the host has IPv6
   std::optional<uint64_t> read_max_packets;
   std::optional<uint64_t> write_max_packets;
   std::optional<NamedNetwork> named_network;
-  std::optional<Ipv4> ip_address;          // what DHCP gives this VM
-  std::string host_interface;              // the host-side device, empty: not said
+  std::optional<Ipv4> ip_address;  // what DHCP gives this VM
+  std::string host_interface;      // the host-side device, empty: not said
 };
 
 // One line without its line end. Pure.

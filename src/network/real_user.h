@@ -1,11 +1,11 @@
 // Who started the helper: the user whose rights everything but the network set-up has.
 #pragma once
 
-#include <sys/types.h>
-
 #include <functional>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "base/result.h"
 

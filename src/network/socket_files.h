@@ -12,8 +12,8 @@
 namespace vmnet {
 
 struct SocketFiles {
-  UniqueFd directory;       // the folder that holds both, opened as the real user; invalid: no files
-  UniqueFd lock;            // PATH.lock, exclusively flocked
+  UniqueFd directory;  // the folder that holds both, opened as the real user; invalid: no files
+  UniqueFd lock;       // PATH.lock, exclusively flocked
   std::string socket_name;  // inside `directory`
   std::string lock_name;
   dev_t socket_device = 0;  // of the socket's inode, to remove no other's

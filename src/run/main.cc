@@ -1,1 +1,62 @@
-int main() { return 0; }
+// vmnet-run: runs a VM's command with a network interface from vmnet-helper. Unprivileged.
+#include <cstdio>
+#include <exception>
+#include <span>
+#include <string>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "helper/usage_text.h"
+#include "run/find_helper.h"
+#include "run/platform.h"
+#include "run/run_options.h"
+#include "run/supervisor.h"
+
+namespace vmnet {
+namespace {
+
+constexpr std::string_view kPart = "vmnet-run";
+
+// 0 to 2 are open and nothing else is: what COMMAND and the helper inherit is what we give them.
+bool clean_descriptors() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  close_descriptors_from(STDERR_FILENO + 1);
+  return fd >= 0;
+}
+
+int fail_with(const Error& error) {
+  log_error(kPart, "{}", error.message);
+  return 1;
+}
+
+int print_text(const std::string& text) {
+  bool printed = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  return printed ? 0 : 1;
+}
+
+int run(std::span<const char* const> argv) {
+  if (!clean_descriptors()) return 1;
+  if (::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
+    return fail_with({.message = "must not be setuid or setgid: only vmnet-helper needs privilege",
+                      .os_errno = 0});
+  }
+  auto options = parse_run_options(argv);
+  if (!options) return fail_with(options.error());
+  if (options->action == Action::kHelp) return print_text(run_usage());
+  if (options->action == Action::kVersion) return print_text(version_text());
+  auto helper = find_helper();
+  if (!helper) return fail_with(helper.error());
+  auto command = helper_command(*helper, options->helper_arguments);
+  if (!command) return fail_with(command.error());
+  return supervise(*command, options->command);
+}
+
+}  // namespace
+}  // namespace vmnet
+
+int main(int argc, char** argv) { return vmnet::run({argv, static_cast<size_t>(argc)}); }

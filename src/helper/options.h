@@ -1,0 +1,39 @@
+// vmnet-helper's command line, checked as a whole before anything else happens. Pure: no input or
+// output, no exit, nothing read from the environment.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "network/config.h"
+
+namespace vmnet {
+
+// Where the VM's socket comes from: exactly one of the two is set after a successful parse of
+// Action::kRun.
+struct VmSocketTarget {
+  std::optional<int> fd;  // --fd: inherited; any non-negative number, not looked at yet
+  std::string path;       // --socket: as given, not empty; may be relative to the start directory
+};
+
+enum class Action { kRun, kHelp, kVersion, kListSharedInterfaces };
+
+struct Options {
+  Action action = Action::kRun;
+  // What follows is filled for Action::kRun only, but `verbose`.
+  VmSocketTarget target;
+  NetworkConfig network;
+  std::optional<std::chrono::seconds> stats_interval;  // nothing: no statistics
+  bool verbose = false;
+};
+
+// `argv` as main got it, the program's name first. The error is one line that names the option and
+// its value as the user wrote them. --help and --version win over whatever follows them;
+// --list-shared-interfaces wins over what the other options mean. An option given twice counts the
+// last time, --dns adds up. One thread at a time (getopt_long).
+Result<Options> parse_options(std::span<const char* const> argv);
+
+}  // namespace vmnet

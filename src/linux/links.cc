@@ -1,0 +1,226 @@
+#include "linux/links.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+
+namespace vmnet {
+namespace {
+
+std::string kind_of(const nlattr* link_info) {
+  std::string kind;
+  for_each_nested(link_info, [&kind](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) kind = attribute_text(attribute);
+  });
+  return kind;
+}
+
+Mac mac_of(const nlattr* attribute) {
+  Mac mac;
+  if (mnl_attr_get_payload_len(attribute) == mac.bytes.size()) {
+    const auto* bytes = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
+    std::copy_n(bytes, mac.bytes.size(), mac.bytes.begin());
+  }
+  return mac;
+}
+
+Link parse_link(const nlmsghdr* message) {
+  const auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
+  Link link;
+  link.index = info->ifi_index;
+  link.ethernet = info->ifi_type == ARPHRD_ETHER;
+  link.up = (info->ifi_flags & IFF_UP) != 0;
+  for_each_attribute(message, sizeof(ifinfomsg), [&link](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case IFLA_IFNAME:
+        link.name = attribute_text(attribute);
+        break;
+      case IFLA_IFALIAS:
+        link.alias = attribute_text(attribute);
+        break;
+      case IFLA_MASTER:
+        link.master = static_cast<int>(mnl_attr_get_u32(attribute));
+        break;
+      case IFLA_ADDRESS:
+        link.mac = mac_of(attribute);
+        break;
+      case IFLA_LINKINFO:
+        link.kind = kind_of(attribute);
+        break;
+      default:
+        break;
+    }
+  });
+  return link;
+}
+
+// The index that a device just created by name got.
+Result<int> index_of(NetlinkSocket& netlink, const std::string& name) {
+  NetlinkMessage message(RTM_GETLINK, 0);
+  message.add_family_header<ifinfomsg>();
+  message.put_string(IFLA_IFNAME, name);
+  int index = 0;
+  auto answered =
+      netlink.query(message, fmt::format("cannot find device {}", name),
+                    [&index](const nlmsghdr* answer) { index = parse_link(answer).index; });
+  if (!answered) return pass(answered);
+  return index;
+}
+
+// No automatic link-local address: IPv6 addresses of the network are the bridge's, and ours to
+// give. The kernel heeds this for a device that exists, not in the request that creates it.
+void put_no_ipv6_address(NetlinkMessage& message) {
+  nlattr* families = message.begin_nest(IFLA_AF_SPEC);
+  nlattr* ipv6 = message.begin_nest(AF_INET6);
+  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  message.end_nest(ipv6);
+  message.end_nest(families);
+}
+
+Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
+                   size_t size, int prefix_length, const std::string& text) {
+  NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+  auto* header = message.add_family_header<ifaddrmsg>();
+  header->ifa_family = family;
+  header->ifa_prefixlen = static_cast<uint8_t>(prefix_length);
+  header->ifa_index = static_cast<uint32_t>(index);
+  // NODAD: duplicate address detection would hold the gateway's address back for 1.5 s.
+  if (family == AF_INET6) header->ifa_flags = IFA_F_NODAD;
+  message.put_bytes(IFA_LOCAL, address, size);
+  message.put_bytes(IFA_ADDRESS, address, size);
+  return netlink.request(message, fmt::format("cannot add address {}/{}", text, prefix_length));
+}
+
+}  // namespace
+
+Result<std::vector<Link>> list_links(NetlinkSocket& netlink) {
+  std::vector<Link> links;
+  NetlinkMessage message(RTM_GETLINK, NLM_F_DUMP);
+  message.add_family_header<ifinfomsg>();
+  // Without statistics: half the answer, which we do not read.
+  message.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  auto listed = netlink.query(
+      message, "cannot list network devices",
+      [&links](const nlmsghdr* answer) { links.push_back(parse_link(answer)); },
+      [&links] { links.clear(); });
+  if (!listed) return pass(listed);
+  return links;
+}
+
+const Link* find_link(const std::vector<Link>& links, std::string_view name) {
+  auto found = std::ranges::find(links, name, &Link::name);
+  return found == links.end() ? nullptr : &*found;
+}
+
+const Link* find_link(const std::vector<Link>& links, int index) {
+  auto found = std::ranges::find(links, index, &Link::index);
+  return found == links.end() ? nullptr : &*found;
+}
+
+Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const Mac& mac) {
+  NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+  message.add_family_header<ifinfomsg>();
+  message.put_string(IFLA_IFNAME, name);
+  // Set here, the address does not follow the ports' (and marks the bridge as ours atomically).
+  message.put_bytes(IFLA_ADDRESS, mac.bytes.data(), mac.bytes.size());
+  nlattr* info = message.begin_nest(IFLA_LINKINFO);
+  message.put_string(IFLA_INFO_KIND, "bridge");
+  nlattr* data = message.begin_nest(IFLA_INFO_DATA);
+  message.put_u32(IFLA_BR_STP_STATE, 0);
+  message.put_u32(IFLA_BR_FORWARD_DELAY, 0);
+  message.put_u8(IFLA_BR_MCAST_SNOOPING, 0);
+  message.end_nest(data);
+  message.end_nest(info);
+  // ROOT: the name is ours, numbered; the MAC is computed from the network's address.
+  auto created = netlink.request(message, fmt::format("cannot create bridge {}", name));
+  if (!created) return pass(created);
+  return index_of(netlink, name);
+}
+
+Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int lower,
+                           const Mac& mac) {
+  NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+  message.add_family_header<ifinfomsg>();
+  message.put_string(IFLA_IFNAME, name);
+  message.put_u32(IFLA_LINK, static_cast<uint32_t>(lower));
+  message.put_bytes(IFLA_ADDRESS, mac.bytes.data(), mac.bytes.size());
+  nlattr* info = message.begin_nest(IFLA_LINKINFO);
+  message.put_string(IFLA_INFO_KIND, "macvtap");
+  nlattr* data = message.begin_nest(IFLA_INFO_DATA);
+  message.put_u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
+  message.end_nest(data);
+  message.end_nest(info);
+  // ROOT: `lower` is the index of a device that the caller looked up and checked.
+  auto created = netlink.request(message, fmt::format("cannot create macvtap {}", name));
+  if (!created) return pass(created);
+  return index_of(netlink, name);
+}
+
+Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  message.put_bytes(IFLA_IFALIAS, alias.data(), alias.size());
+  return netlink.request(message, fmt::format("cannot set the alias of device {}", index));
+}
+
+Status set_up(NetlinkSocket& netlink, int index) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  auto* header = message.add_family_header<ifinfomsg>();
+  header->ifi_index = index;
+  header->ifi_flags = IFF_UP;
+  header->ifi_change = IFF_UP;
+  put_no_ipv6_address(message);
+  return netlink.request(message, fmt::format("cannot set device {} up", index));
+}
+
+Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  auto* header = message.add_family_header<ifinfomsg>();
+  header->ifi_index = index;
+  header->ifi_flags = IFF_UP;
+  header->ifi_change = IFF_UP;
+  message.put_u32(IFLA_MASTER, static_cast<uint32_t>(bridge));
+  put_no_ipv6_address(message);
+  // ROOT: the port is the TAP that this process created.
+  if (auto attached = netlink.request(message, "cannot attach the TAP to the bridge"); !attached) {
+    return attached;
+  }
+  if (!isolated) return {};
+  NetlinkMessage port(RTM_SETLINK, 0);
+  auto* port_header = port.add_family_header<ifinfomsg>();
+  port_header->ifi_family = AF_BRIDGE;
+  port_header->ifi_index = index;
+  nlattr* settings = port.begin_nest(IFLA_PROTINFO | NLA_F_NESTED);
+  port.put_u8(IFLA_BRPORT_ISOLATED, 1);
+  port.end_nest(settings);
+  return netlink.request(port, "cannot isolate the TAP");
+}
+
+Status delete_link(NetlinkSocket& netlink, int index) {
+  NetlinkMessage message(RTM_DELLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  // ROOT: an index of a device that the caller recognised as ours, under the network's lock.
+  auto deleted = netlink.request(message, fmt::format("cannot delete device {}", index));
+  if (!deleted && deleted.error().os_errno == ENODEV) return {};
+  return deleted;
+}
+
+Status add_address(NetlinkSocket& netlink, int index, Ipv4 address, const Ipv4Subnet& subnet) {
+  uint32_t bytes = htonl(address.value);
+  return put_address(netlink, index, AF_INET, &bytes, sizeof(bytes), subnet.prefix_length,
+                     to_string(address));
+}
+
+Status add_address(NetlinkSocket& netlink, int index, const Ipv6& address, int prefix_length) {
+  return put_address(netlink, index, AF_INET6, address.bytes.data(), address.bytes.size(),
+                     prefix_length, to_string(address));
+}
+
+}  // namespace vmnet

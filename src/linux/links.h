@@ -1,0 +1,64 @@
+// The host's network devices, through rtnetlink: listing, creating, changing, deleting.
+//
+// Sources: rtnetlink(7), linux/if_link.h. Every change is a privileged call: names and indexes come
+// from the kernel or from our own constants, never from a guest.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/mac.h"
+#include "base/result.h"
+#include "linux/netlink.h"
+
+namespace vmnet {
+
+struct Link {
+  int index = 0;
+  std::string name;
+  std::string kind;   // "bridge", "tun", "macvtap", ...; empty for a hardware device
+  std::string alias;  // as set by `ip link set alias`, empty where none
+  Mac mac;
+  int master = 0;         // index of the bridge that this device is a port of, else 0
+  bool ethernet = false;  // ARPHRD_ETHER
+  bool up = false;
+};
+
+// All devices of the network namespace. Needs no privilege.
+Result<std::vector<Link>> list_links(NetlinkSocket& netlink);
+
+// The device with that name or index; nullptr where `links` has none.
+const Link* find_link(const std::vector<Link>& links, std::string_view name);
+const Link* find_link(const std::vector<Link>& links, int index);
+
+// Creates a bridge with that MAC, without spanning tree and multicast snooping, down. Fails with
+// EEXIST where the name is taken. Returns its index.
+Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const Mac& mac);
+
+// Creates a macvtap in bridge mode on `lower`, with that MAC, down.
+Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int lower,
+                           const Mac& mac);
+
+// The alias of a device: at most kMaxAlias bytes.
+inline constexpr size_t kMaxAlias = 255;
+Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias);
+
+// Sets a device up, without an automatic IPv6 address.
+Status set_up(NetlinkSocket& netlink, int index);
+
+// Makes `index` a port of `bridge` and sets it up, without an IPv6 address of its own. Isolated
+// ports do not reach each other (Linux 4.18).
+Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated);
+
+// Deletes a device. One that is gone already is no error.
+Status delete_link(NetlinkSocket& netlink, int index);
+
+// Adds an address with its connected route, usable at once (no duplicate address detection).
+Status add_address(NetlinkSocket& netlink, int index, Ipv4 address, const Ipv4Subnet& subnet);
+Status add_address(NetlinkSocket& netlink, int index, const Ipv6& address, int prefix_length);
+
+}  // namespace vmnet

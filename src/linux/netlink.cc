@@ -1,0 +1,141 @@
+#include "linux/netlink.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+namespace vmnet {
+namespace {
+
+// Large enough for one message of a dump: the kernel fills at most 32 KiB a read.
+constexpr size_t kReceiveSize = 32768;
+
+// How often an interrupted dump is repeated: only a host in constant change gets that far.
+constexpr int kMaxDumpAttempts = 10;
+
+struct QueryState {
+  const std::function<void(const nlmsghdr*)>* handle;
+  bool interrupted = false;
+};
+
+int on_query_message(const nlmsghdr* message, void* data) {
+  auto* state = static_cast<QueryState*>(data);
+  if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) state->interrupted = true;
+  (*state->handle)(message);
+  return MNL_CB_OK;
+}
+
+int on_attribute(const nlattr* attribute, void* data) {
+  (*static_cast<const std::function<void(const nlattr*)>*>(data))(attribute);
+  return MNL_CB_OK;
+}
+
+void* as_user_data(const std::function<void(const nlattr*)>& handle) {
+  return const_cast<std::function<void(const nlattr*)>*>(&handle);
+}
+
+}  // namespace
+
+void for_each_attribute(const nlmsghdr* message, size_t header_size,
+                        const std::function<void(const nlattr*)>& handle) {
+  mnl_attr_parse(message, static_cast<unsigned>(header_size), on_attribute, as_user_data(handle));
+}
+
+void for_each_nested(const nlattr* nest, const std::function<void(const nlattr*)>& handle) {
+  mnl_attr_parse_nested(nest, on_attribute, as_user_data(handle));
+}
+
+std::string attribute_text(const nlattr* attribute) {
+  const auto* text = static_cast<const char*>(mnl_attr_get_payload(attribute));
+  return {text, strnlen(text, mnl_attr_get_payload_len(attribute))};
+}
+
+NetlinkMessage::NetlinkMessage(uint16_t type, uint16_t flags)
+    : header_(mnl_nlmsg_put_header(buffer_.data())) {
+  header_->nlmsg_type = type;
+  header_->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
+}
+
+void NetlinkMessage::put_string(uint16_t type, std::string_view text) {
+  mnl_attr_put_strz(header_, type, std::string(text).c_str());
+}
+
+Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
+  NetlinkSocket socket(mnl_socket_open2(protocol, SOCK_CLOEXEC));
+  if (!socket.socket_) return fail_errno("cannot open a netlink socket", errno);
+  if (mnl_socket_bind(socket.socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
+    return fail_errno("cannot bind a netlink socket", errno);
+  }
+  timeval timeout{.tv_sec = kNetlinkTimeout.count(), .tv_usec = 0};
+  setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  // Acknowledgements without a copy of the request (Linux 4.3), and strict checking of dump
+  // requests (4.20), which makes the kernel filter for us. Older kernels refuse them, harmlessly.
+  int on = 1;
+  mnl_socket_setsockopt(socket.socket_.get(), NETLINK_CAP_ACK, &on, sizeof(on));
+  mnl_socket_setsockopt(socket.socket_.get(), NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+  return socket;
+}
+
+Status NetlinkSocket::send(NetlinkMessage& message, std::string_view what) {
+  message.header()->nlmsg_seq = ++sequence_;
+  if (mnl_socket_sendto(socket_.get(), message.header(), message.header()->nlmsg_len) < 0) {
+    return fail_errno(what, errno);
+  }
+  return {};
+}
+
+Status NetlinkSocket::request(NetlinkMessage& message, std::string_view what) {
+  message.header()->nlmsg_flags |= NLM_F_ACK;
+  return query(message, what, [](const nlmsghdr*) {});
+}
+
+Status NetlinkSocket::query(NetlinkMessage& message, std::string_view what,
+                            const std::function<void(const nlmsghdr*)>& handle,
+                            const std::function<void()>& restart) {
+  std::array<uint8_t, kReceiveSize> buffer{};
+  for (int attempt = 0; attempt < kMaxDumpAttempts; attempt++) {
+    if (attempt > 0 && restart) restart();
+    if (auto sent = send(message, what); !sent) return sent;
+    QueryState state{.handle = &handle};
+    int more = MNL_CB_OK;
+    while (more > MNL_CB_STOP) {
+      ssize_t size = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+      if (size < 0 && errno == EINTR) continue;
+      if (size < 0) {
+        return fail_errno(what, errno == EAGAIN ? ETIMEDOUT : errno,
+                          errno == EAGAIN ? "the kernel did not answer" : "");
+      }
+      more = mnl_cb_run(buffer.data(), static_cast<size_t>(size), sequence_, port_id(),
+                        on_query_message, &state);
+      if (more < 0) return fail_errno(what, errno);
+      // A get without NLM_F_DUMP and without NLM_F_ACK ends with its one message.
+      if ((message.header()->nlmsg_flags & (NLM_F_DUMP | NLM_F_ACK)) == 0) break;
+    }
+    if (!state.interrupted) return {};
+  }
+  return fail_errno(what, EBUSY, "the host's interfaces keep changing; try again");
+}
+
+Status NetlinkSocket::join_group(int group) {
+  if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+    return fail_errno("cannot listen to network events", errno);
+  }
+  return {};
+}
+
+bool NetlinkSocket::read_events(const std::function<void(const nlmsghdr*)>& handle) {
+  std::array<uint8_t, kReceiveSize> buffer{};
+  while (true) {
+    ssize_t size = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0) return errno != ENOBUFS;
+    int left = static_cast<int>(size);
+    const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) handle(message);
+  }
+}
+
+}  // namespace vmnet

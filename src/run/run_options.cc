@@ -1,0 +1,86 @@
+#include "run/run_options.h"
+
+#include <fmt/format.h>
+
+#include "helper/option_reader.h"
+#include "helper/usage_text.h"
+
+namespace vmnet {
+namespace {
+
+constexpr std::string_view kSyntax = "vmnet-run [OPTION]... -- COMMAND [ARG]...";
+
+// The options that vmnet-run decides itself or has no use for.
+Status check_offered(const GivenOption& option) {
+  switch (option.id) {
+    case OptionId::kFd:
+    case OptionId::kSocket:
+      return refuse_value(option, "not an option of vmnet-run, which makes the VM's socket itself");
+    case OptionId::kListSharedInterfaces:
+      return fail(fmt::format("{}: not an option of vmnet-run, ask vmnet-helper", option.name));
+    default:
+      return {};
+  }
+}
+
+Status check_helper_arguments(std::span<const char* const> arguments) {
+  std::vector<const char*> argv = {"vmnet-helper", "--fd=3"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  auto options = parse_options(argv);
+  if (!options) return pass(options);
+  return {};
+}
+
+}  // namespace
+
+Result<RunOptions> parse_run_options(std::span<const char* const> argv) {
+  RunOptions options;
+  OptionReader reader(argv);
+  while (true) {
+    auto option = reader.next();
+    if (!option) return pass(option);
+    if (!*option) break;
+    OptionId id = (*option)->id;
+    if (id == OptionId::kHelp || id == OptionId::kVersion) {
+      options.action = id == OptionId::kHelp ? Action::kHelp : Action::kVersion;
+      return options;
+    }
+    if (auto offered = check_offered(**option); !offered) return pass(offered);
+  }
+  size_t rest = reader.rest();
+  if (!reader.ended_by_dashes() && rest < argv.size()) {
+    return fail(fmt::format("{}: a -- is missing before COMMAND: {}", quoted(argv[rest]), kSyntax));
+  }
+  if (rest >= argv.size()) return fail(fmt::format("COMMAND is missing: {}", kSyntax));
+  if (std::string_view(argv[rest]).empty()) return fail("'': COMMAND has no name");
+
+  auto helper_arguments = argv.subspan(1, rest - 2);
+  if (auto valid = check_helper_arguments(helper_arguments); !valid) return pass(valid);
+  options.helper_arguments.assign(helper_arguments.begin(), helper_arguments.end());
+  options.command.assign(argv.begin() + static_cast<ptrdiff_t>(rest), argv.end());
+  return options;
+}
+
+std::string run_usage() {
+  constexpr std::string_view kHead =
+      R"(Runs COMMAND, a virtual machine, with a network interface: starts vmnet-helper,
+prints its line of JSON, and gives COMMAND the VM's end of the Unix datagram
+socket as file descriptor 4. Ends with COMMAND's exit status, with 128+N where
+signal N ended COMMAND, and with 1 where the network or COMMAND failed.
+vmnet-helper is expected beside vmnet-run and is started through sudo where it
+cannot get its privileges by itself.
+
+Example:
+  vmnet-run -- qemu-system-x86_64 -m 1G disk.img \
+    -device virtio-net-pci,netdev=net0 \
+    -netdev dgram,id=net0,local.type=fd,local.str=4
+
+)";
+  constexpr std::string_view kTail =
+      R"(      --version               print version and commit as YAML, and exit
+  -h, --help                  print this, and exit
+)";
+  return fmt::format("Usage: {}\n\n{}{}{}", kSyntax, kHead, network_options_usage(), kTail);
+}
+
+}  // namespace vmnet
