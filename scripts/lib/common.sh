@@ -72,3 +72,13 @@ in_lab() {
     "(install sudo, or run as root)"; return "$status_incomplete"; }
   "${as_root[@]}" "$repository/tests/support/enter_lab" "$@"
 }
+
+# The newest clang-format or clang-tidy from 16 on, which read this code's C++23.
+find_clang_tool() {
+  local name=$1 version
+  for version in 22 21 20 19 18 17 16; do
+    command -v "$name-$version" && return 0
+  done
+  version=$("$name" --version 2> /dev/null | grep -oE 'version [0-9]+' | grep -oE '[0-9]+')
+  [[ ${version:-0} -ge 16 ]] && command -v "$name"
+}

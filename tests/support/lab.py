@@ -165,7 +165,10 @@ class Lab:
     def make_host(self):
         """A fresh host: nothing forwarded, nothing filtered, a resolver on the internet."""
         self.host = Namespace("host", f"nameserver {INTERNET.dns}\nnameserver {INTERNET.dns6}\n")
+        # No address is to be tentative: its change to permanent would look like a trace of a helper.
         self.host.ip(f"link add {UPLINK} type veth peer name uplink1 netns internet",
+                     f"link set {UPLINK} addrgenmode none",
+                     f"addr add fe80::2/64 dev {UPLINK} nodad",
                      f"addr add {UPLINK_ADDRESS}/24 dev {UPLINK}",
                      f"addr add {UPLINK_ADDRESS6}/64 dev {UPLINK} nodad",
                      f"link set {UPLINK} up")
