@@ -2,14 +2,17 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import sys
+import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from support import installation, snapshot  # noqa: E402
+from support.guest import Guest  # noqa: E402
 from support.helper import Helper  # noqa: E402
 from support.lab import WORK, Lab, require_lab  # noqa: E402
 
@@ -74,3 +77,26 @@ def start(host):
     yield launch
     for helper in reversed(started):
         helper.__exit__()
+
+
+@pytest.fixture
+def plug(start):
+    """Starts a helper with a stand-in VM on its socket: plug(*options) returns the Guest, whose
+    `helper` is the Helper. The VM has no address yet."""
+
+    def make(*options, mac=None, **arguments):
+        helper = start(*options, **arguments)
+        guest = Guest(helper.vm, mac or helper.json["vmnet_mac_address"])
+        guest.helper = helper
+        return guest
+
+    return make
+
+
+@pytest.fixture
+def alice_folder():
+    """A folder of alice's, gone after the test."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=WORK / "home" / "alice"))
+    shutil.chown(folder, "alice", "alice")
+    yield folder
+    shutil.rmtree(folder)

@@ -65,26 +65,27 @@ class Helper:
     """
 
     def __init__(self, namespace, *options, way=ROOT, path=None, socket_kind=socket.SOCK_DGRAM,
-                 environment=None, cwd=None, stdout=subprocess.PIPE, program=None, bare=False):
+                 environment=None, cwd=None, stdout=subprocess.PIPE, program=None, bare=False,
+                 pass_fds=()):
         self.namespace = namespace
         self.way = way
         self.vm = None
         self.json = None
         self.log = tempfile.TemporaryFile(dir=WORK)
-        words, fds = [str(option) for option in options], ()
+        words, fds = [str(option) for option in options], tuple(pass_fds)
         if path is not None:
             words += ["--socket", str(path)]
         elif not bare:
             helper_end, self.vm = cable(socket_kind)
-            fds = (helper_end.fileno(),)
-            words += ["--fd", str(fds[0])]
+            fds += (helper_end.fileno(),)
+            words += ["--fd", str(helper_end.fileno())]
         command = way.command(program or way.helper(), max(fds, default=2))
         self.command = [*namespace.prefix(), *command, *words]
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=self.log, pass_fds=fds,
             cwd=cwd, env={"PATH": os.environ["PATH"], **way.environment, **(environment or {})})
-        if fds:
+        if self.vm:
             helper_end.close()
 
     @property

@@ -17,7 +17,7 @@ import struct
 import threading
 
 NAMES = {b"www.lab.example": ("198.51.100.80", "2001:db8:80::80")}
-PATTERN = bytes(range(251)) * 261  # 65,511 bytes, no power of two
+PATTERN = bytes(range(33, 127)) * 697  # 65,518 printable bytes, no power of two
 TYPE_A, TYPE_AAAA, NXDOMAIN = 1, 28, 3
 
 
