@@ -61,19 +61,6 @@ Link parse_link(const nlmsghdr* message) {
   return link;
 }
 
-// The index that a device just created by name got.
-Result<int> index_of(NetlinkSocket& netlink, const std::string& name) {
-  NetlinkMessage message(RTM_GETLINK, 0);
-  message.add_family_header<ifinfomsg>();
-  message.put_string(IFLA_IFNAME, name);
-  int index = 0;
-  auto answered =
-      netlink.query(message, fmt::format("cannot find device {}", name),
-                    [&index](const nlmsghdr* answer) { index = parse_link(answer).index; });
-  if (!answered) return pass(answered);
-  return index;
-}
-
 // No automatic link-local address: IPv6 addresses of the network are the bridge's, and ours to
 // give. The kernel heeds this for a device that exists, not in the request that creates it.
 void put_no_ipv6_address(NetlinkMessage& message) {
@@ -124,6 +111,18 @@ const Link* find_link(const std::vector<Link>& links, int index) {
   return found == links.end() ? nullptr : &*found;
 }
 
+Result<int> find_index(NetlinkSocket& netlink, const std::string& name) {
+  NetlinkMessage message(RTM_GETLINK, 0);
+  message.add_family_header<ifinfomsg>();
+  message.put_string(IFLA_IFNAME, name);
+  int index = 0;
+  auto answered =
+      netlink.query(message, fmt::format("cannot find device {}", name),
+                    [&index](const nlmsghdr* answer) { index = parse_link(answer).index; });
+  if (!answered) return pass(answered);
+  return index;
+}
+
 Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const Mac& mac) {
   NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   message.add_family_header<ifinfomsg>();
@@ -141,7 +140,7 @@ Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const
   // ROOT: the name is ours, numbered; the MAC is computed from the network's address.
   auto created = netlink.request(message, fmt::format("cannot create bridge {}", name));
   if (!created) return pass(created);
-  return index_of(netlink, name);
+  return find_index(netlink, name);
 }
 
 Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int lower,
@@ -160,7 +159,7 @@ Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int 
   // ROOT: `lower` is the index of a device that the caller looked up and checked.
   auto created = netlink.request(message, fmt::format("cannot create macvtap {}", name));
   if (!created) return pass(created);
-  return index_of(netlink, name);
+  return find_index(netlink, name);
 }
 
 Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias) {
@@ -170,7 +169,7 @@ Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias) {
   return netlink.request(message, fmt::format("cannot set the alias of device {}", index));
 }
 
-Status set_up(NetlinkSocket& netlink, int index) {
+Status set_link_up(NetlinkSocket& netlink, int index) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.add_family_header<ifinfomsg>();
   header->ifi_index = index;
