@@ -8,6 +8,8 @@ readonly kernel_package=linux-image-cloud-amd64
 # In the order of their loading.
 readonly vm_modules=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
                      failover net_failover virtio_net)
+# Loaded on demand: what a VM needs to see this machine's files.
+readonly extra_modules=(fuse virtiofs overlay)
 
 download_kernel() {
   local package
@@ -19,7 +21,7 @@ download_kernel() {
 
 # build/vm/kernel and build/vm/modules: the latter with all modules of the package.
 fetch_kernel() {
-  [[ ! -f $vm/kernel ]] || return 0
+  [[ ! -f $vm/kernel || ! -d $vm/modules ]] || return 0
   command -v apt-get > /dev/null || { say "no apt here: cannot fetch $kernel_package"; return 1; }
   mkdir -p "$vm"
   if ! download_kernel; then
@@ -29,6 +31,7 @@ fetch_kernel() {
   rm -rf "$vm/unpacked"
   dpkg-deb -x "$vm"/linux-image-*.deb "$vm/unpacked"
   rm -f "$vm"/linux-image-*.deb
+  busybox depmod -b "$vm/unpacked" "$(basename "$vm"/unpacked/lib/modules/*)"
   rm -rf "$vm/modules"
   mv "$vm"/unpacked/lib/modules "$vm/modules"
   mv "$vm"/unpacked/boot/vmlinuz-* "$vm/kernel"
@@ -44,18 +47,24 @@ add_program() {
   done
 }
 
+copy_module() {
+  cp "$(find "$vm/modules" -name "$1.ko" -print -quit)" "$2"
+}
+
 make_root() {
   local root=$1 name number=10
-  mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,run,modules}
+  mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,run,modules/extra}
+  ln -s bin "$root/sbin"
   cp "$(command -v busybox)" "$root/bin/busybox"
   for name in $(busybox --list); do
     [[ $name == busybox ]] || ln -s busybox "$root/bin/$name"
   done
   add_program "$root" "$(command -v iperf3)"
   for name in "${vm_modules[@]}"; do
-    cp "$(find "$vm/modules" -name "$name.ko" | head -1)" "$root/modules/$number-$name.ko"
+    copy_module "$name" "$root/modules/$number-$name.ko"
     number=$((number + 1))
   done
+  for name in "${extra_modules[@]}"; do copy_module "$name" "$root/modules/extra/$name.ko"; done
   cp "$repository/tests/support/vm_init/init" "$repository/tests/support/vm_init/udhcpc" "$root/"
   chmod 755 "$root/init" "$root/udhcpc"
 }

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support import installation, snapshot  # noqa: E402
 from support.helper import helper_processes, status  # noqa: E402
 from support.lab import INTERNET, UPLINK_ADDRESS, UPLINK_ADDRESS6, Lab, run  # noqa: E402
-from support.vm import VirtualMachine, VmFailed, accelerator  # noqa: E402
+from support.vm import VirtualMachine, accelerator  # noqa: E402
 
 IPERF_SECONDS = 2
 MACS = {"vm1": "0e:76:6d:00:00:01", "vm2": "0e:76:6d:00:00:02"}
