@@ -31,8 +31,8 @@ Result<std::unique_ptr<Session>> Session::create(const SessionConfig& config,
   if (!stop) return pass(stop);
   auto ended = WakeUp::create();
   if (!ended) return pass(ended);
-  return std::unique_ptr<Session>(new Session(config, interface, vm, watch, to_vm_stats,
-                                              std::move(*stop), std::move(*ended)));
+  return std::unique_ptr<Session>(
+      new Session(config, interface, vm, watch, to_vm_stats, std::move(*stop), std::move(*ended)));
 }
 
 Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm,

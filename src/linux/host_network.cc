@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "linux/firewall_check.h"
 #include "linux/forwarding.h"
 #include "linux/identity.h"
 #include "linux/tap.h"
@@ -73,7 +72,9 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, const Uuid& interface
           "--interface-id {}: a running VM has it (see `ip -d link`); give each VM its own",
           to_string(interface_id)));
     }
-    { auto released = std::move(*lock); }
+    {
+      auto released = std::move(*lock);
+    }
     std::this_thread::sleep_for(kInterfaceIdPoll);
   }
 }
@@ -129,14 +130,13 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   facts_.ipv6_prefix = record_.ipv6_prefix;
   facts_.gateway_mac = bridge_mac(canonical_name(record_));
   if (record_.addresses) {
-    auto address = choose_address(*record_.addresses, facts_.interface_id,
-                                  state.addresses_on(bridge_));
+    auto address =
+        choose_address(*record_.addresses, facts_.interface_id, state.addresses_on(bridge_));
     if (!address) return pass(address);
     facts_.vm_address = *address;
   }
   if (auto attached = attach_tap(); !attached) return attached;
   if (record_.kind != NetworkKind::kShared) return {};
-  for (const std::string& warning : check_firewall()) log_warn("firewall", "{}", warning);
   return enable_uplinks();
 }
 
@@ -156,6 +156,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   auto bridge = create_bridge(netlink_, bridge_name_, bridge_mac(canonical));
   if (!bridge) return pass(bridge);
   bridge_ = *bridge;
+  if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
   if (auto set = configure_bridge(bridge_name_, shared, ipv6); !set) return set;
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
   if (const auto& range = record_.addresses) {
@@ -180,6 +181,7 @@ Status HostNetwork::attach_tap() {
   device_ = *index;
   device_fd_ = std::move(tap->fd);
   tap->name.copy(facts_.device.data(), facts_.device.size() - 1);
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id,
               .mac = facts_.vm_mac,
               .address = facts_.vm_address,
@@ -211,9 +213,10 @@ Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
     return fail(fmt::format("--shared-interface '{}': not an Ethernet device", link->name));
   }
   if (const Link* master = find_link(state.links, link->master)) {
-    return fail(fmt::format("--shared-interface '{0}': it is a port of {1}; use "
-                            "--shared-interface {1}",
-                            link->name, master->name));
+    return fail(
+        fmt::format("--shared-interface '{0}': it is a port of {1}; use "
+                    "--shared-interface {1}",
+                    link->name, master->name));
   }
   return attach_macvtap(*link);
 }
@@ -234,6 +237,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   device_ = *index;
   name.copy(facts_.device.data(), facts_.device.size() - 1);
   facts_.is_macvtap = true;
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
   if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
   // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.

@@ -84,8 +84,8 @@ Result<dev_t> wait_for_node(NetlinkSocket& uevents, int index) {
   while (true) {
     sockaddr_nl sender{};
     iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
-    msghdr message{.msg_name = &sender, .msg_namelen = sizeof(sender), .msg_iov = &part,
-                   .msg_iovlen = 1};
+    msghdr message{
+        .msg_name = &sender, .msg_namelen = sizeof(sender), .msg_iov = &part, .msg_iovlen = 1};
     ssize_t size = recvmsg(uevents.fd(), &message, MSG_DONTWAIT);
     if (size >= 0) {
       if (sender.nl_pid != 0) continue;  // not from the kernel
@@ -96,7 +96,8 @@ Result<dev_t> wait_for_node(NetlinkSocket& uevents, int index) {
     if (errno == EINTR || errno == ENOBUFS) continue;
     pollfd entry{.fd = uevents.fd(), .events = POLLIN, .revents = 0};
     if (poll(&entry, 1, kUeventTimeout) == 0) {
-      return fail(fmt::format("cannot open macvtap {}: the kernel announced no device node", index));
+      return fail(
+          fmt::format("cannot open macvtap {}: the kernel announced no device node", index));
     }
   }
 }
