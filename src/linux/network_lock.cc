@@ -21,14 +21,21 @@ constexpr std::chrono::milliseconds kLongestPause{5};
 Result<NetworkLock> NetworkLock::acquire(std::chrono::milliseconds timeout) {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
   if (!socket) return pass(socket);
+  auto own = std::make_unique<NetlinkSocket>(std::move(*socket));
+  auto lock = acquire(*own, timeout);
+  if (lock) lock->own_socket_ = std::move(own);
+  return lock;
+}
+
+Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, std::chrono::milliseconds timeout) {
   const NftTable table(NftFamily::kInet, kLockTable);
   auto deadline = std::chrono::steady_clock::now() + timeout;
   auto pause = kFirstPause;
   while (true) {
     NftBatch batch;
     batch.create_owned(table);
-    auto taken = batch.commit(*socket);
-    if (taken) return NetworkLock(std::move(*socket));
+    auto taken = batch.commit(socket);
+    if (taken) return NetworkLock(socket);
     if (taken.error().os_errno != EEXIST) return pass(taken);
     if (std::chrono::steady_clock::now() >= deadline) {
       return fail(fmt::format(
@@ -42,7 +49,7 @@ Result<NetworkLock> NetworkLock::acquire(std::chrono::milliseconds timeout) {
 }
 
 NetworkLock::~NetworkLock() {
-  if (!socket_) return;
+  if (socket_ == nullptr) return;
   // Deleting is faster than letting the kernel find the table when the socket closes; where it
   // fails, closing does it.
   NftBatch batch;
