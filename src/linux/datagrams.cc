@@ -199,7 +199,9 @@ std::span<const IdentifiedReceiver::Datagram> IdentifiedReceiver::receive(int fd
     Datagram& datagram = s.datagrams.at(i);
     datagram.size = s.messages.at(i).msg_len;
     datagram.truncated = (message.msg_flags & MSG_TRUNC) != 0;
-    datagram.sender.address_size = message.msg_namelen;
+    // A path of 108 bytes has no room for its NUL, but the kernel counts it in: 111 of 110 bytes.
+    datagram.sender.address_size =
+        std::min<socklen_t>(message.msg_namelen, sizeof(datagram.sender.address));
     datagram.sender.uid = kNobody;
     read_credentials(message, datagram.sender);
   }
