@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "forward/datagrams.h"
 #include "forward/peer_watch.h"
 #include "forward/vm_socket.h"
 #include "helper/open_vm_socket.h"
@@ -88,6 +89,7 @@ Status enter_user_and_directory(const RealUser& user, const StartContext& contex
 
 Status forward(const Options& options, const StartContext& context, const RealUser& user, VmSide vm,
                HostInterface& interface, int stop_fd) {
+  raise_buffers(vm.socket.get());
   auto watch = PeerWatch::open(vm.socket.get());
   if (!watch) return pass(watch);
   if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
