@@ -45,7 +45,7 @@ constexpr seconds kCommandEndWait{30};
 constexpr seconds kCutOffCommandEndWait{10};
 // A VM that ends closes its socket, and so ends the helper, some time before it is gone itself.
 constexpr seconds kCommandOutlivesHelper{2};
-constexpr seconds kGroupEndWait{10};
+constexpr seconds kGroupEndWait{5};
 // The helper notices a closed socket within 2 s; then it removes what it made.
 constexpr seconds kHelperEndWait{10};
 constexpr seconds kKillWait{2};
