@@ -1,6 +1,8 @@
 # Flags of every target: warnings are errors, and the hardening that a root program owes.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
-                    -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+                    -Wnon-virtual-dtor -Woverloaded-virtual -Werror
+                    # Designated initialisers leave the other members to their defaults on purpose.
+                    -Wno-missing-field-initializers)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 if(VMNET_SANITIZE)

@@ -5,12 +5,16 @@
 // virtual call moves a batch, never a single frame.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
 #include "forward/frame_batch.h"
 
 namespace vmnet {
+
+// How long one write may wait for room.
+inline constexpr std::chrono::milliseconds kMaxWriteWait{100};
 
 // What a read or a write did. Frames that the endpoint refused are counted as drops and never
 // stop it; `gone` says that nothing will ever move again.

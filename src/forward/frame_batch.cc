@@ -1,5 +1,7 @@
 #include "forward/frame_batch.h"
 
+#include <algorithm>
+
 namespace vmnet {
 namespace {
 
@@ -14,6 +16,11 @@ ReceiveBatch::ReceiveBatch(size_t slot_count, size_t slot_size)
       stride_(round_up(kHeadroom + slot_size)),
       memory_(std::make_unique_for_overwrite<uint8_t[]>(slot_count * stride_)),
       sizes_(slot_count) {}
+
+void ReceiveBatch::put(size_t to, size_t from, size_t size) {
+  if (to != from) std::copy_n(start_of(from), size, start_of(to));
+  sizes_[to] = size;
+}
 
 SendBatch::SendBatch(size_t max_frames, size_t max_parts) {
   frames_.reserve(max_frames);

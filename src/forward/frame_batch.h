@@ -32,6 +32,10 @@ class ReceiveBatch {
   std::span<uint8_t> frame(size_t index) { return {start_of(index), sizes_[index]}; }
   void set_size(size_t index, size_t size) { sizes_[index] = size; }
 
+  // Makes the `size` bytes that lie in slot `from` the frame of slot `to` <= `from`: closes the
+  // gaps that refused frames leave. Copies nothing where there was none.
+  void put(size_t to, size_t from, size_t size);
+
   void set_count(size_t count) { count_ = count; }
 
  private:

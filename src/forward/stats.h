@@ -1,4 +1,5 @@
-// Counters of one direction: written by its forwarder's thread alone, read by any.
+// Counters of one direction, cumulative. Written once a batch by its forwarder's thread (and by the
+// reading thread for a reply that the helper made itself), read by any.
 #pragma once
 
 #include <atomic>
@@ -21,6 +22,10 @@ class DirectionStats {
  public:
   // Adds what a write delivered.
   void add(const Transfer& transfer);
+
+  // Adds a read's system calls and drops. Its frames count when they are delivered.
+  void add_read(const Transfer& transfer);
+
   void add_drops(uint64_t drops);
   DirectionCounts counts() const;
 
@@ -32,6 +37,7 @@ class DirectionStats {
   std::atomic<uint64_t> slow_ = 0;
 };
 
+// The time is the local one: the caller has run tzset() (a sandbox may hide the zone's file later).
 // {"time":"2026-11-23T10:00:00.000+01:00","host":{...},"vm":{...}}: `host` is host to VM, `vm` VM
 // to host. One line, no line end.
 std::string stats_json(const DirectionCounts& host, const DirectionCounts& vm);

@@ -1,0 +1,278 @@
+#include "helper/open_vm_socket.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "forward/datagrams.h"
+
+namespace vmnet {
+namespace {
+
+// Locking is tried again when the lock file was removed by its last holder at that very moment.
+constexpr int kMaxLockAttempts = 100;
+
+constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
+
+std::optional<int> integer_option(int socket, int option) {
+  int value = 0;
+  socklen_t size = sizeof(value);
+  if (::getsockopt(socket, SOL_SOCKET, option, &value, &size) != 0) return std::nullopt;
+  return value;
+}
+
+// For the whole of a function: files get exactly the mode they are made with.
+class ScopedUmask {
+ public:
+  explicit ScopedUmask(mode_t mask) : saved_(::umask(mask)) {}
+  ScopedUmask(const ScopedUmask&) = delete;
+  ScopedUmask& operator=(const ScopedUmask&) = delete;
+  ~ScopedUmask() { ::umask(saved_); }
+
+ private:
+  mode_t saved_;
+};
+
+// A path taken apart: the folder, opened, and the name in it.
+struct Place {
+  UniqueFd directory;
+  std::string name;
+};
+
+Result<Place> find_place(const std::string& path, int start_directory) {
+  size_t slash = path.rfind('/');
+  std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (name.empty() || name == "." || name == "..") {
+    return fail(fmt::format("--socket '{}': not the path of a file", path));
+  }
+  if (name.size() > kMaxSocketPath) {
+    return fail(
+        fmt::format("--socket '{}': the name is longer than the {} bytes of a socket's name", path,
+                    kMaxSocketPath));
+  }
+  UniqueFd directory(::openat(start_directory, folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) {
+    return fail_errno(fmt::format("--socket '{}': cannot open its folder", path), errno,
+                      "the folder must exist and be the user's to read and write");
+  }
+  return Place{.directory = std::move(directory), .name = std::move(name)};
+}
+
+bool same_inode(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// Opens and locks the lock file; std::nullopt: it vanished meanwhile, try again.
+Result<std::optional<UniqueFd>> try_lock(const SocketFiles& files, const std::string& path) {
+  int directory = files.directory.get();
+  // O_NONBLOCK: a FIFO of that name must not hold us up.
+  UniqueFd lock(::openat(directory, files.lock_name.c_str(),
+                         O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600));
+  if (!lock.valid()) {
+    return fail_errno(fmt::format("--socket '{0}': cannot open its lock file '{0}.lock'", path),
+                      errno, "choose another path");
+  }
+  struct stat held{};
+  if (::fstat(lock.get(), &held) != 0) {
+    return fail_errno(fmt::format("--socket '{0}': cannot inspect '{0}.lock'", path), errno);
+  }
+  if (!S_ISREG(held.st_mode) || held.st_uid != ::geteuid() || held.st_size != 0) {
+    return fail(
+        fmt::format("--socket '{0}': '{0}.lock' is not a lock file of this user; "
+                    "choose another path",
+                    path));
+  }
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      return fail_errno(fmt::format("--socket '{0}': cannot lock '{0}.lock'", path), errno);
+    }
+    return fail(
+        fmt::format("--socket '{0}': another vmnet-helper serves this path "
+                    "(it holds '{0}.lock'); choose another path",
+                    path));
+  }
+  // The last holder may have removed the file between our open and our lock: then we hold a file
+  // that nobody else will find.
+  struct stat named{};
+  if (::fstatat(directory, files.lock_name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !same_inode(held, named)) {
+    return std::nullopt;
+  }
+  return lock;
+}
+
+Result<UniqueFd> take_lock(const SocketFiles& files, const std::string& path) {
+  for (int attempt = 0; attempt < kMaxLockAttempts; attempt++) {
+    auto lock = try_lock(files, path);
+    if (!lock) return pass(lock);
+    if (*lock) return std::move(**lock);
+  }
+  return fail(fmt::format("--socket '{0}': '{0}.lock' keeps vanishing; try again", path));
+}
+
+// The socket's address as bind() and connect() want it: the user's path, from where that starts;
+// or, where that is longer than an address may be, its last part, from the folder.
+struct Address {
+  Address(const Place& place, const std::string& path, int start_directory)
+      : directory(path.size() <= kMaxSocketPath ? start_directory : place.directory.get()) {
+    socket_address.sun_family = AF_UNIX;
+    const std::string& text = path.size() <= kMaxSocketPath ? path : place.name;
+    text.copy(socket_address.sun_path, kMaxSocketPath);
+  }
+
+  bool is_relative() const { return socket_address.sun_path[0] != '/'; }
+
+  int directory;
+  sockaddr_un socket_address{};
+};
+
+bool is_working_directory(int directory) {
+  struct stat given{};
+  struct stat here{};
+  return ::fstat(directory, &given) == 0 && ::stat(".", &here) == 0 && same_inode(given, here);
+}
+
+// Calls bind() or connect() from the working directory that gives `address` its meaning.
+Status call_with(int (*call)(int, const sockaddr*, socklen_t), int socket, const Address& address,
+                 const std::string& what) {
+  UniqueFd here;
+  if (address.is_relative() && !is_working_directory(address.directory)) {
+    here = UniqueFd(::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!here.valid() || ::fchdir(address.directory) != 0) {
+      return fail_errno(what + ": cannot change the working directory", errno);
+    }
+  }
+  int result = call(socket, reinterpret_cast<const sockaddr*>(&address.socket_address),
+                    sizeof(address.socket_address));
+  int error = errno;
+  if (here.valid() && ::fchdir(here.get()) != 0) {
+    return fail_errno(what + ": cannot return to the working directory", errno);
+  }
+  if (result != 0) return fail_errno(what, error);
+  return {};
+}
+
+Result<UniqueFd> make_datagram_socket() {
+  // SOCK_CLOEXEC is not on every platform; no thread forks in between.
+  UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM, 0));
+  if (!socket.valid() || ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0) {
+    return fail_errno("cannot make a socket", errno);
+  }
+  return socket;
+}
+
+// Removes a socket of this user that nobody holds. With the lock held, so it is no helper's.
+Status clear_the_way(const SocketFiles& files, const Address& address, const std::string& path) {
+  int directory = files.directory.get();
+  struct stat status{};
+  if (::fstatat(directory, files.socket_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return {};
+    return fail_errno(fmt::format("--socket '{}': cannot inspect it", path), errno);
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return fail(
+        fmt::format("--socket '{}': something that is no socket is in the way; remove it "
+                    "or choose another path",
+                    path));
+  }
+  if (status.st_uid != ::geteuid()) {
+    return fail(
+        fmt::format("--socket '{}': the socket of another user (uid {}) is in the way; "
+                    "choose another path",
+                    path, status.st_uid));
+  }
+  auto probe = make_datagram_socket();
+  if (!probe) return pass(probe);
+  auto connected = call_with(::connect, probe->get(), address, "connect");
+  // ECONNREFUSED: bound once, but by nobody any more.
+  if (connected || connected.error().os_errno != ECONNREFUSED) {
+    return fail(fmt::format(
+        "--socket '{}': a program is using this socket; end it or choose another path", path));
+  }
+  if (::unlinkat(directory, files.socket_name.c_str(), 0) != 0) {
+    return fail_errno(fmt::format("--socket '{}': cannot remove the old socket", path), errno);
+  }
+  return {};
+}
+
+Status make_socket(BoundVmSocket& bound, const Address& address, const std::string& path) {
+  auto lock = take_lock(bound.files, path);
+  if (!lock) return pass(lock);
+  bound.files.lock = std::move(*lock);
+  if (auto clear = clear_the_way(bound.files, address, path); !clear) return clear;
+  auto socket = make_datagram_socket();
+  if (!socket) return pass(socket);
+  bound.socket = std::move(*socket);
+  // Before the first client can send: its credentials decide whether it is served.
+  if (auto on = identify_senders(bound.socket.get(), true); !on) return on;
+  std::string what = fmt::format("--socket '{}': cannot bind it", path);
+  if (auto done = call_with(::bind, bound.socket.get(), address, what); !done) return done;
+  struct stat status{};
+  if (::fstatat(bound.files.directory.get(), bound.files.socket_name.c_str(), &status,
+                AT_SYMLINK_NOFOLLOW) != 0) {
+    return fail_errno(fmt::format("--socket '{}': cannot inspect it", path), errno);
+  }
+  bound.files.socket_device = status.st_dev;
+  bound.files.socket_inode = status.st_ino;
+  return {};
+}
+
+}  // namespace
+
+Result<UniqueFd> adopt_vm_socket(int fd) {
+  if (fd < 0) return fail(fmt::format("--fd {}: not a descriptor", fd));
+  if (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
+    return fail(
+        fmt::format("--fd {}: standard output and standard error are the helper's own", fd));
+  }
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    if (errno == EBADF) return fail(fmt::format("--fd {}: no such open descriptor", fd));
+    return fail_errno(fmt::format("--fd {}: not a socket", fd), errno);
+  }
+  if (address.ss_family != AF_UNIX) return fail(fmt::format("--fd {}: not an AF_UNIX socket", fd));
+  auto type = integer_option(fd, SO_TYPE);
+  if (type != SOCK_DGRAM && type != SOCK_SEQPACKET) {
+    return fail(
+        fmt::format("--fd {}: a stream socket; make it of type SOCK_DGRAM or SOCK_SEQPACKET", fd));
+  }
+  size = sizeof(address);
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    return fail_errno(fmt::format("--fd {}: the socket is not connected", fd), errno,
+                      "give one end of a socketpair");
+  }
+  if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    return fail_errno(fmt::format("--fd {}: cannot set close-on-exec", fd), errno);
+  }
+  return UniqueFd(fd);
+}
+
+Result<BoundVmSocket> bind_vm_socket(const std::string& path, int start_directory) {
+  if (path.empty()) return fail("--socket: the path is empty");
+  auto place = find_place(path, start_directory);
+  if (!place) return pass(place);
+  Address address(*place, path, start_directory);
+  BoundVmSocket bound;
+  bound.files.directory = std::move(place->directory);
+  bound.files.socket_name = place->name;
+  bound.files.lock_name = place->name + ".lock";
+  ScopedUmask exactly_the_user(0177);
+  if (auto made = make_socket(bound, address, path); !made) {
+    remove_socket_files(bound.files);
+    return pass(made);
+  }
+  return bound;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,35 @@
+// The numbers that follow from a name: the same interface id gives the same MAC and prefers the
+// same address on every run, and a network keeps its gateway's MAC and its IPv6 prefix, without a
+// file that remembers them.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/ip.h"
+#include "base/mac.h"
+#include "base/uuid.h"
+
+namespace vmnet {
+
+// The first three bytes of every bridge's MAC (locally administered unicast): what marks it ours.
+inline constexpr std::array<uint8_t, 3> kBridgeMacPrefix = {0x0e, 0x76, 0x6d};
+
+// A well-mixed 64-bit hash: FNV-1a with a finaliser. Not cryptographic: it spreads, it hides
+// nothing.
+uint64_t mixed_hash(std::string_view bytes);
+
+// The VM's MAC: locally administered unicast, never one of a bridge.
+Mac vm_mac(const Uuid& interface_id);
+
+// Where in a pool of `pool_size` addresses the search for this VM's address begins.
+uint32_t preferred_address_index(const Uuid& interface_id, uint32_t pool_size);
+
+// The MAC of the bridge of the network described by `network_name` (its canonical text).
+Mac bridge_mac(std::string_view network_name);
+
+// A unique local /64 (RFC 4193): fd + 40 bits that are the host's + 16 of the network. The host's
+// machine id is only an input to the hash, which keeps 40 of its bits.
+Ipv6 unique_local_prefix(std::string_view machine_id, std::string_view network_name);
+
+}  // namespace vmnet
