@@ -43,7 +43,7 @@ TEST_F(SignalWatchTest, SeesSignalsThatAreIgnored) {
   ASSERT_TRUE(watch);
   ::kill(::getpid(), SIGUSR1);
   EXPECT_TRUE(watch->next());
-  std::signal(SIGUSR1, former);
+  (void)std::signal(SIGUSR1, former);
 }
 
 TEST_F(SignalWatchTest, KnowsTheMaskFromBefore) {

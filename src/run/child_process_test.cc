@@ -87,7 +87,7 @@ TEST(StartProgram, BeginsWithTheGivenMaskAndInterruptible) {
   auto former = std::signal(SIGINT, SIG_IGN);
   Program program = shell("kill -INT $$; exit 1");
   EXPECT_EQ(exit_status(run(program)), 128 + SIGINT);
-  std::signal(SIGINT, former);
+  (void)std::signal(SIGINT, former);
   sigaddset(&program.signal_mask, SIGTERM);
   program.arguments = {"sh", "-c", "kill -TERM $$; exit 4"};
   EXPECT_EQ(exit_status(run(program)), 4);

@@ -110,12 +110,16 @@ def wait_until(condition, what):
         time.sleep(0.02)
 
 
-def alive(pid):
+def state(pid):
+    """R, S, T, Z ... of proc_pid_stat(5); X where there is no such process."""
     try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(") ")[2][0] not in "ZX"
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def alive(pid):
+    return state(pid) not in "ZX"
 
 
 @pytest.fixture
@@ -348,7 +352,8 @@ def test_signals_blocked_or_ignored_by_the_parent(lab):
                         preexec_fn=spoil)
     lab.logged_pid("command")
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=LIMIT) == 130
+    out, err = process.communicate(timeout=LIMIT)
+    assert (process.returncode, err) == (130, "")
     assert lab.sh("exit 4", preexec_fn=spoil)[0] == 4
 
 
@@ -356,8 +361,10 @@ def test_a_stopped_command_can_be_ended(lab):
     process = lab.start("/bin/sh", "-c", "echo command $$ >> $LOG; exec sleep 1000")
     command = lab.logged_pid("command")
     os.kill(command, signal.SIGSTOP)
+    wait_until(lambda: state(command) == "T", "the stop")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=LIMIT) == 143
+    out, err = process.communicate(timeout=LIMIT)
+    assert (process.returncode, err) == (143, "")
 
 
 def test_kill_9_leaves_nothing(lab):
@@ -398,6 +405,24 @@ def test_what_remains_of_the_group_is_ended(lab):
     # The network goes last.
     last = "signal 15" if "signal 15" in log else "peer gone"
     assert log.index("leftover ended") < log.index(last)
+
+
+def test_the_helpers_own_processes_are_left_to_it(lab):
+    lab.helper(before="""
+import subprocess
+child = subprocess.Popen(["/bin/sh", "-c", "trap 'echo child hit >> $LOG' TERM; "
+                          "echo helper child $$ >> $LOG; while :; do sleep 0.05; done"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+while "helper child" not in open(os.environ["LOG"]).read(): time.sleep(0.05)
+def end(number, frame):
+    say("helper ends")
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+""", after="while True: time.sleep(1)")
+    assert lab.sh("exit 2")[0] == 2
+    log = lab.log_text()
+    assert log.index("helper ends") < log.index("child hit"), log
+    assert not alive(int(re.search(r"helper child (\d+)", log).group(1)))
 
 
 def test_what_left_the_group_stays(lab):
@@ -634,8 +659,9 @@ def test_terminal_of_a_script(lab, shell):
     shell.expect("script status=0")
 
 
-def test_a_scripts_background_leaves_it_the_terminal(lab, shell):
-    script = write_script(lab, f"{lab.run} -- sleep 1000 &\nwhile ! grep -q pid $LOG; do "
+@pytest.mark.parametrize("redirection", ["", "< /dev/tty"])
+def test_a_scripts_background_leaves_it_the_terminal(lab, shell, redirection):
+    script = write_script(lab, f"{lab.run} -- sleep 1000 {redirection} &\nwhile ! grep -q pid $LOG; do "
                                "sleep 0.05; done\necho ready; read line; echo script got=$line\n"
                                "kill $!; wait $!; echo status=$?\n")
     shell.type(str(script))
@@ -714,6 +740,11 @@ signal.signal(signal.SIGINT, end)
 fds = [n for n in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + n)]
 say("args " + " ".join(sys.argv[1:]))
 say("fds " + " ".join(sorted(fds)))
+try:
+    os.open("/dev/tty", os.O_RDWR)
+    say("has a terminal")
+except OSError:
+    say("has no terminal")
 say(f"uid {os.getuid()} sudo uid {os.environ['SUDO_UID']}")
 say(f"pid {os.getpid()}")
 os.setgroups([])
@@ -852,6 +883,7 @@ def test_sudo_leaves_the_terminal_to_the_command(sudo_lab):
     terminal.expect("got=typed")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
     os.close(fd)
+    assert "has no terminal" in sudo_lab.log_text()
 
 
 def test_a_setuid_or_capable_helper_needs_no_sudo(sudo_lab):
