@@ -147,8 +147,7 @@ Status Supervisor::start_helper(const HelperCommand& command, UniqueFd socket) {
                                     {.target = STDOUT_FILENO, .source = writer.get()},
                                     {.target = kHelperFd, .source = socket.get()}},
                             .signal_mask = signals_.original_mask(),
-                            // sudo passes no signal on from its own process group, and would set
-                            // the terminal up that COMMAND is to have.
+                            // sudo would set the terminal up that COMMAND is to have.
                             .new_session = command.through_sudo,
                             .ends_with_parent = false});
   if (!pid) return pass(pid);
@@ -271,7 +270,7 @@ void Supervisor::end_helper() {
   auto helper_ended = [this] { return !helper_.running(); };
   if (helper_ended()) return;
   int number = ended_by_ == SIGINT ? SIGINT : SIGTERM;
-  // sudo passes it on: it comes from another process group than its own (sudo(8)).
+  // sudo passes it on (sudo(8), Signal handling).
   send_signal(helper_.pid, number);
   if (wait_for(helper_ended, kHelperEndWait)) return;
   log_warn(kPart, "vmnet-helper (process {}) has not ended in {} s; killing it", helper_.pid,
