@@ -1,0 +1,99 @@
+// The forwarding life of a helper: two forwarders on their threads, and the main thread that waits
+// for the end and tells of what happens meanwhile.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <latch>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "base/result.h"
+#include "forward/forwarder.h"
+#include "forward/peer_watch.h"
+#include "forward/to_host.h"
+#include "forward/to_vm.h"
+#include "forward/vm_socket.h"
+#include "forward/wake_up.h"
+#include "network/config.h"
+#include "network/host_interface.h"
+
+namespace vmnet {
+
+enum class SessionEnd {
+  kStopped,        // SIGTERM or SIGINT
+  kVmGone,         // the other end of --fd has closed
+  kInterfaceLost,  // the host's end has gone: an error
+};
+
+struct SessionConfig {
+  NetworkConfig network;
+  std::optional<std::chrono::seconds> stats_interval;
+  int stop_fd = -1;  // readable: stop (catch_stop_signals)
+};
+
+class Session {
+ public:
+  // Allocates all that forwarding needs. `interface`, `vm`, `watch` (of the VM's socket) and
+  // `to_vm_stats` (in which `vm` counts what it sends by itself) outlive the session.
+  static Result<std::unique_ptr<Session>> create(const SessionConfig& config,
+                                                 HostInterface& interface, VmSocket& vm,
+                                                 PeerWatch& watch, DirectionStats& to_vm_stats);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  // Starts the threads. They wait for run(), so that a sandbox can be put around all of them.
+  void start_threads();
+
+  // Forwards. Returns when the session has ended and its threads with it.
+  SessionEnd run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm, PeerWatch& watch,
+          DirectionStats& to_vm_stats, WakeUp go, WakeUp stop, WakeUp ended);
+
+  void run_thread(Forwarder& forwarder, ForwardEnd vm_end);
+  SessionEnd wait_for_end();
+  std::optional<SessionEnd> end_of_threads() const;
+  std::optional<SessionEnd> check_peer();
+  void look_at_client();
+  void log_client_if_due();
+  void print_stats_if_due();
+  int poll_timeout() const;
+
+  const SessionConfig config_;
+  HostInterface& interface_;
+  VmSocket& vm_;
+  PeerWatch& watch_;
+  DirectionStats& to_vm_stats_;
+  DirectionStats to_host_stats_;
+  std::unique_ptr<FrameResponder> responder_;
+  ToVm to_vm_;
+  ToHost to_host_;
+  Forwarder vm_forwarder_;    // host to VM
+  Forwarder host_forwarder_;  // VM to host
+
+  WakeUp go_;  // not a latch: its spinning yields, which the sandbox does not allow
+  WakeUp stop_threads_;
+  WakeUp thread_ended_;
+  std::atomic<bool> vm_gone_ = false;
+  std::atomic<bool> interface_gone_ = false;
+  std::latch threads_ready_{2};
+  std::array<std::thread, 2> threads_;
+
+  // Of the main thread.
+  VmSocket::Client client_;
+  UniqueFd client_process_;  // readable: the client of a bound socket has died
+  uint64_t logged_epoch_ = 0;
+  uint64_t logged_refused_ = 0;
+  Clock::time_point next_client_log_;
+  Clock::time_point next_peer_check_;
+  std::optional<Clock::time_point> next_stats_;
+};
+
+}  // namespace vmnet

@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <linux/if.h>
+#include <linux/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#include "linux/tap.h"
+
+namespace vmnet {
+namespace {
+
+constexpr size_t kSourceMacOffset = 12 + 6;  // behind the virtio-net header and the destination
+
+// The source MAC of frame `index`, whichever parts it lies in.
+Mac source_mac(const SendBatch& batch, size_t index) {
+  Mac mac;
+  size_t at = 0;  // offset of the current part in the frame
+  for (const iovec& part : batch.parts_of(index)) {
+    const auto* bytes = static_cast<const uint8_t*>(part.iov_base);
+    size_t first = std::max(at, kSourceMacOffset);
+    size_t last = std::min(at + part.iov_len, kSourceMacOffset + mac.bytes.size());
+    if (first < last) {
+      std::copy(bytes + (first - at), bytes + (last - at),
+                mac.bytes.begin() + static_cast<ptrdiff_t>(first - kSourceMacOffset));
+    }
+    at += part.iov_len;
+    if (at >= kSourceMacOffset + mac.bytes.size()) break;
+  }
+  return mac;
+}
+
+}  // namespace
+
+Transfer TapEndpoint::read(ReceiveBatch& batch) {
+  Transfer transfer;
+  size_t count = 0;
+  while (count < batch.capacity()) {
+    auto slot = batch.slot(count);
+    ssize_t size = ::read(fd_.get(), slot.data(), slot.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) {
+      // EBADFD: the device was deleted under us. Other errors pass: the device is down.
+      transfer.gone = errno == EBADFD || errno == ENODEV;
+      break;
+    }
+    transfer.single_calls++;
+    transfer.bytes += static_cast<uint64_t>(size);
+    batch.set_size(count++, static_cast<size_t>(size));
+  }
+  batch.set_count(count);
+  transfer.frames = count;
+  return transfer;
+}
+
+Transfer TapEndpoint::write(const SendBatch& batch) {
+  Transfer transfer;
+  for (size_t i = 0; i < batch.count(); i++) {
+    auto parts = batch.parts_of(i);
+    ssize_t size = 0;
+    do {
+      size = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));
+    } while (size < 0 && errno == EINTR);
+    transfer.single_calls++;
+    if (size < 0) {
+      transfer.drops++;
+      transfer.gone = transfer.gone || errno == EBADFD || errno == ENODEV;
+    } else {
+      transfer.frames++;
+      transfer.bytes += static_cast<uint64_t>(size);
+    }
+  }
+  return transfer;
+}
+
+Transfer MacvtapEndpoint::write(const SendBatch& batch) {
+  for (size_t i = 0; i < batch.count(); i++) {
+    Mac source = source_mac(batch, i);
+    if (source != mac_) follow(source);
+  }
+  return TapEndpoint::write(batch);
+}
+
+void MacvtapEndpoint::follow(const Mac& source) {
+  if (source.is_multicast() || source.is_zero()) return;
+  ifreq request{};
+  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  std::memcpy(request.ifr_hwaddr.sa_data, source.bytes.data(), source.bytes.size());
+  // Needs no privilege through the device's own descriptor. A MAC that another device has is
+  // refused (EADDRINUSE, EBUSY); the frames go out all the same, the answers do not come here.
+  if (::ioctl(ready_fd(), SIOCSIFHWADDR, &request) == 0) mac_ = source;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,20 @@
+// What is left to the process that reads what a guest writes, should the guest ever take it over.
+#pragma once
+
+#include "base/result.h"
+
+namespace vmnet {
+
+// No path of the file system, and no new use of the network stack where the kernel can tell
+// (Landlock, Linux 5.13; a kernel without it is no error). Of the calling thread and those it
+// starts: before threads.
+Status restrict_files();
+
+struct SystemCallNeeds {
+  bool set_mac_address = false;  // ioctl(SIOCSIFHWADDR): a macvtap follows its VM's MAC
+};
+
+// All threads: the data path's system calls, nothing else; another one ends the process (seccomp).
+Status restrict_system_calls(const SystemCallNeeds& needs);
+
+}  // namespace vmnet
