@@ -23,8 +23,6 @@ namespace {
 constexpr std::chrono::seconds kInterfaceIdWait{3};
 constexpr std::chrono::milliseconds kInterfaceIdPoll{20};
 
-constexpr int kMaxMacvtaps = 10000;
-
 Result<Uuid> random_uuid() {
   std::array<uint8_t, 16> bytes{};
   if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
@@ -58,12 +56,13 @@ struct LockedState {
   NetworkState state;
 };
 
-Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, const Uuid& interface_id) {
+Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                   const Uuid& interface_id) {
   auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
   while (true) {
-    auto lock = NetworkLock::acquire();
+    auto lock = NetworkLock::acquire(netfilter);
     if (!lock) return pass(lock);
-    auto state = sweep_leftovers(netlink);
+    auto state = sweep_leftovers(netlink, netfilter);
     if (!state) return pass(state);
     if (!state->find_vm(interface_id)) {
       return LockedState{.lock = std::move(*lock), .state = std::move(*state)};
@@ -73,26 +72,34 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, const Uuid& interface
           "--interface-id {}: a running VM has it (see `ip -d link`); give each VM its own",
           to_string(interface_id)));
     }
-    { auto released = std::move(*lock); }
+    {
+      auto released = std::move(*lock);
+    }
     std::this_thread::sleep_for(kInterfaceIdPoll);
   }
 }
 
 }  // namespace
 
-HostNetwork::HostNetwork(NetlinkSocket netlink, const NetworkConfig& config, uid_t user)
-    : netlink_(std::move(netlink)), config_(config), user_(user) {}
+HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter,
+                         const NetworkConfig& config, uid_t user)
+    : netlink_(std::move(netlink)),
+      netfilter_(std::make_unique<NetlinkSocket>(std::move(netfilter))),
+      config_(config),
+      user_(user) {}
 
 Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user) {
   auto netlink = NetlinkSocket::open(NETLINK_ROUTE);
   if (!netlink) return pass(netlink);
+  auto netfilter = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return pass(netfilter);
   auto id = config.interface_id ? Result<Uuid>(*config.interface_id) : random_uuid();
   if (!id) return pass(id);
 
-  HostNetwork network(std::move(*netlink), config, user);
+  HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user);
   network.facts_.interface_id = *id;
   network.facts_.vm_mac = vm_mac(*id);
-  auto locked = lock_and_sweep(network.netlink_, *id);
+  auto locked = lock_and_sweep(network.netlink_, *network.netfilter_, *id);
   if (!locked) return pass(locked);
   if (auto made = network.make(locked->state); !made) {
     network.remove_all();
@@ -129,16 +136,13 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   facts_.ipv6_prefix = record_.ipv6_prefix;
   facts_.gateway_mac = bridge_mac(canonical_name(record_));
   if (record_.addresses) {
-    auto address = choose_address(*record_.addresses, facts_.interface_id,
-                                  state.addresses_on(bridge_));
+    auto address =
+        choose_address(*record_.addresses, facts_.interface_id, state.addresses_on(bridge_));
     if (!address) return pass(address);
     facts_.vm_address = *address;
   }
   if (auto attached = attach_tap(); !attached) return attached;
   if (record_.kind != NetworkKind::kShared) return {};
-  for (const auto& warning : check_firewall(bridge_name_, record_.ipv6_prefix.has_value())) {
-    log_warn("firewall", "{}", warning);
-  }
   return enable_uplinks();
 }
 
@@ -158,6 +162,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   auto bridge = create_bridge(netlink_, bridge_name_, bridge_mac(canonical));
   if (!bridge) return pass(bridge);
   bridge_ = *bridge;
+  if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
   if (auto set = configure_bridge(bridge_name_, shared, ipv6); !set) return set;
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
   if (const auto& range = record_.addresses) {
@@ -175,13 +180,16 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 
 // The rules are there before the first frame can be.
 Status HostNetwork::attach_tap() {
-  auto tap = create_tap(TapOffload::kOff);
+  auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
+  if (!name) return pass(name);
+  auto tap = create_tap(*name, TapOffload::kOff);
   if (!tap) return pass(tap);
-  auto index = find_index(netlink_, tap->name);
+  auto index = find_index(netlink_, *name);
   if (!index) return pass(index);
   device_ = *index;
-  device_fd_ = std::move(tap->fd);
-  tap->name.copy(facts_.device.data(), facts_.device.size() - 1);
+  device_fd_ = std::move(*tap);
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id,
               .mac = facts_.vm_mac,
               .address = facts_.vm_address,
@@ -213,9 +221,10 @@ Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
     return fail(fmt::format("--shared-interface '{}': not an Ethernet device", link->name));
   }
   if (const Link* master = find_link(state.links, link->master)) {
-    return fail(fmt::format("--shared-interface '{0}': it is a port of {1}; use "
-                            "--shared-interface {1}",
-                            link->name, master->name));
+    return fail(
+        fmt::format("--shared-interface '{0}': it is a port of {1}; use "
+                    "--shared-interface {1}",
+                    link->name, master->name));
   }
   return attach_macvtap(*link);
 }
@@ -224,18 +233,14 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   remove_stale_macvtap_nodes();
   auto uevents = open_uevents();
   if (!uevents) return pass(uevents);
-  auto links = list_links(netlink_);
-  if (!links) return pass(links);
-  std::string name;
-  for (int number = 0; number < kMaxMacvtaps; number++) {
-    name = fmt::format("{}{}", kMacvtapPrefix, number);
-    if (find_link(*links, name) == nullptr) break;
-  }
-  auto index = create_macvtap(netlink_, name, lower.index, facts_.vm_mac);
+  auto name = choose_device_name(netlink_, *netfilter_, kMacvtapPrefix);
+  if (!name) return pass(name);
+  auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
   if (!index) return pass(index);
   device_ = *index;
-  name.copy(facts_.device.data(), facts_.device.size() - 1);
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
   facts_.is_macvtap = true;
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
   if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
   // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.
@@ -316,16 +321,31 @@ Status HostNetwork::watch() {
 
 bool HostNetwork::read_route_events() {
   bool changed = false;
-  bool complete = route_events_->read_events([&changed](const nlmsghdr*) { changed = true; });
+  bool complete = route_events_->read_events([&changed](const nlmsghdr* message) {
+    // Routes that the kernel makes for an address, ours among them, are no way out.
+    const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
+    changed = changed || route->rtm_protocol != RTPROT_KERNEL;
+  });
   return changed || !complete;
 }
 
+void HostNetwork::warn_of_firewall() {
+  if (!route_events_) return;  // only a shared network is routed
+  for (const auto& warning :
+       check_firewall(*netfilter_, bridge_name_, facts_.ipv6_prefix.has_value())) {
+    log_warn("firewall", "{}", warning);
+  }
+}
+
 void HostNetwork::follow_routes() {
-  auto lock = NetworkLock::acquire();
+  auto lock = NetworkLock::acquire(*netfilter_);
   if (!lock) {
     log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
     return;
   }
+  auto state = read_network_state(netlink_);
+  // The worker has ended meanwhile, and another helper has cleaned up after it.
+  if (state && find_link(state->links, bridge_) == nullptr) return;
   if (auto enabled = enable_uplinks(); !enabled) {
     log_warn("network", "cannot follow the host's routes: {}", enabled.error().message);
   }
@@ -344,7 +364,9 @@ void HostNetwork::read_mac_events() {
 }
 
 void HostNetwork::tear_down() {
-  auto lock = NetworkLock::acquire();
+  // Before the wait for the lock: what is the VM's alone needs none.
+  remove_vm();
+  auto lock = NetworkLock::acquire(*netfilter_);
   if (!lock) {
     // The next helper finds what is left: our rules end with this process.
     log_error("network", "cannot clean up: {}", lock.error().message);
@@ -353,14 +375,14 @@ void HostNetwork::tear_down() {
   remove_all();
 }
 
-// Under the lock.
-void HostNetwork::remove_all() {
+void HostNetwork::remove_vm() {
   device_fd_.reset();
   if (device_ != 0) {
     // The worker's end may still be closing it.
     if (auto deleted = delete_link(netlink_, device_); !deleted) {
       log_error("network", "{}", deleted.error().message);
     }
+    device_ = 0;
   }
   if (rules_) {
     if (auto removed = rules_->remove(); !removed) {
@@ -368,6 +390,11 @@ void HostNetwork::remove_all() {
     }
     rules_.reset();
   }
+}
+
+// Under the lock.
+void HostNetwork::remove_all() {
+  remove_vm();
   if (bridge_ == 0 || config_.mode == Mode::kBridged) return;
   auto state = read_network_state(netlink_);
   if (!state) {

@@ -155,8 +155,8 @@ StartReport failure_report(const Error& error) {
 int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
                const SocketFiles& files) {
   auto network = HostNetwork::set_up(config, user.uid);
-  StartReport report =
-      network ? StartReport{.ok = true, .facts = network->facts()} : failure_report(network.error());
+  StartReport report = network ? StartReport{.ok = true, .facts = network->facts()}
+                               : failure_report(network.error());
   if (network) {
     if (auto kept = keep_few_capabilities(); !kept) {
       network->tear_down();
@@ -170,6 +170,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
   }
   // A worker that is gone already is seen right after.
   (void)send_report(channel, report, network->take_device_fd().get());
+  network->warn_of_firewall();
   watch_until_worker_ends(channel, *network);
   remove_files(user, files);
   network->tear_down();

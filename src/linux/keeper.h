@@ -1,11 +1,11 @@
-// The keeper: a child of the helper that makes the host side with privilege and stays to remove what
-// the kernel does not remove by itself.
+// The keeper: a child of the helper that makes the host side with privilege and stays to remove
+// what the kernel does not remove by itself.
 //
 // The process that was started becomes the worker, so that the pid a client knows is the real
 // user's; the keeper is its child in a session of its own, and never has the VM's socket. The two
 // share a socketpair: the keeper's first message on it tells how the start went; after that its end
-// of file tells each of the other's death. The worker ends when the keeper has; the keeper cleans up
-// when the worker has.
+// of file tells each of the other's death. The worker ends when the keeper has; the keeper cleans
+// up when the worker has.
 #pragma once
 
 #include <sys/types.h>

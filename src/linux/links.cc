@@ -61,16 +61,6 @@ Link parse_link(const nlmsghdr* message) {
   return link;
 }
 
-// No automatic link-local address: IPv6 addresses of the network are the bridge's, and ours to
-// give. The kernel heeds this for a device that exists, not in the request that creates it.
-void put_no_ipv6_address(NetlinkMessage& message) {
-  nlattr* families = message.begin_nest(IFLA_AF_SPEC);
-  nlattr* ipv6 = message.begin_nest(AF_INET6);
-  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-  message.end_nest(ipv6);
-  message.end_nest(families);
-}
-
 Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
                    size_t size, int prefix_length, const std::string& text) {
   NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
@@ -169,13 +159,29 @@ Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias) {
   return netlink.request(message, fmt::format("cannot set the alias of device {}", index));
 }
 
+Status forbid_automatic_address(NetlinkSocket& netlink, int index) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  // The kernel heeds this neither in the request that creates a device nor in the one that sets it
+  // up: by then the address is there.
+  nlattr* families = message.begin_nest(IFLA_AF_SPEC);
+  nlattr* ipv6 = message.begin_nest(AF_INET6);
+  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  message.end_nest(ipv6);
+  message.end_nest(families);
+  auto set = netlink.request(message, fmt::format("cannot keep device {} without IPv6", index));
+  // A kernel without IPv6 gives no address either.
+  if (!set && (set.error().os_errno == EAFNOSUPPORT || set.error().os_errno == EOPNOTSUPP))
+    return {};
+  return set;
+}
+
 Status set_link_up(NetlinkSocket& netlink, int index) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.add_family_header<ifinfomsg>();
   header->ifi_index = index;
   header->ifi_flags = IFF_UP;
   header->ifi_change = IFF_UP;
-  put_no_ipv6_address(message);
   return netlink.request(message, fmt::format("cannot set device {} up", index));
 }
 
@@ -186,7 +192,6 @@ Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated)
   header->ifi_flags = IFF_UP;
   header->ifi_change = IFF_UP;
   message.put_u32(IFLA_MASTER, static_cast<uint32_t>(bridge));
-  put_no_ipv6_address(message);
   // ROOT: the port is the TAP that this process created.
   if (auto attached = netlink.request(message, "cannot attach the TAP to the bridge"); !attached) {
     return attached;

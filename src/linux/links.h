@@ -50,11 +50,14 @@ Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int 
 inline constexpr size_t kMaxAlias = 255;
 Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias);
 
-// Sets a device up, without an automatic IPv6 address.
+// No automatic link-local address on a device: IPv6 addresses of a network are the bridge's, and
+// ours to give. Before it is set up.
+Status forbid_automatic_address(NetlinkSocket& netlink, int index);
+
 Status set_link_up(NetlinkSocket& netlink, int index);
 
-// Makes `index` a port of `bridge` and sets it up, without an IPv6 address of its own. Isolated
-// ports do not reach each other (Linux 4.18).
+// Makes `index` a port of `bridge` and sets it up. Isolated ports do not reach each other
+// (Linux 4.18).
 Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated);
 
 // Deletes a device. One that is gone already is no error.

@@ -34,11 +34,14 @@ constexpr sock_filter answer(uint32_t bytes) {
 // Only this port's: what other guests do must not wake this keeper. A filter's loads are big
 // endian, the message's fields the host's.
 Status filter_port(int fd, int port) {
-  std::array<sock_filter, 8> program = {
-      load(BPF_H, kTypeOffset),   skip_unless(htons(RTM_NEWNEIGH), 5),
-      load(BPF_B, kFamilyOffset), skip_unless(AF_BRIDGE, 3),
-      load(BPF_W, kIndexOffset),  skip_unless(htonl(static_cast<uint32_t>(port)), 1),
-      answer(~0U),                answer(0)};
+  std::array<sock_filter, 8> program = {load(BPF_H, kTypeOffset),
+                                        skip_unless(htons(RTM_NEWNEIGH), 5),
+                                        load(BPF_B, kFamilyOffset),
+                                        skip_unless(AF_BRIDGE, 3),
+                                        load(BPF_W, kIndexOffset),
+                                        skip_unless(htonl(static_cast<uint32_t>(port)), 1),
+                                        answer(~0U),
+                                        answer(0)};
   sock_fprog filter{.len = program.size(), .filter = program.data()};
   if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0) {
     return fail_errno("cannot filter forwarding table events", errno);
