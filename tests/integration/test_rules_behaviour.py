@@ -263,6 +263,16 @@ def test_a_chosen_mac_is_protected_once_learned(lab):
     assert lab.delivered(lab.vms[1], frame, [lab.vms[0].raw])
 
 
+def test_nobody_holds_a_mac_that_is_anothers(lab):
+    """VM 0 uses VM 1's MAC while that one is away; VM 1 comes back and is heard."""
+    lab.install()
+    lab.rules.pop(1).close()
+    assert lab.rules[0].command(f"mac {lab.vms[1].mac}") == "ok"
+    lab.rules.append(Rules(lab.host, lab.vms[1].rule_arguments()))
+    assert lab.delivered(lab.vms[1], to_all(lab.vms[1], type=LOCAL_TYPE), [lab.vms[0].raw])
+    assert not FRAME_ATTACKS["mac-of-another"][0](lab)
+
+
 # --- isolation ---
 
 def to_neighbour(lab, sender, victim):
