@@ -124,6 +124,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
 Status run_helper(const Options& options, const StartContext& context) {
   auto stop_fd = catch_stop_signals();
   if (!stop_fd) return pass(stop_fd);
+  if (auto privileged = check_privilege(); !privileged) return privileged;
   auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
   if (!user) return pass(user);
   auto vm = open_vm_side(options.target, *user, context.directory.get());

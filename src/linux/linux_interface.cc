@@ -103,6 +103,8 @@ std::unique_ptr<FrameResponder> LinuxInterface::make_responder() {
   return make_local_services(std::move(services));
 }
 
+}  // namespace
+
 Status check_privilege() {
   std::string missing = missing_capabilities({CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID});
   if (missing.empty()) return {};
@@ -111,8 +113,6 @@ Status check_privilege() {
               "(docs/install.md)");
 }
 
-}  // namespace
-
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
                                                        const SocketFiles& files, int vm_socket) {
@@ -120,7 +120,6 @@ Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& conf
     return fail("--network '" + config.network_name +
                 "': named networks need macOS 26; here use --network-id for a network of its own");
   }
-  if (auto privileged = check_privilege(); !privileged) return pass(privileged);
   auto start = start_keeper(config, user, files, vm_socket);
   if (!start) return pass(start);
   return std::make_unique<LinuxInterface>(std::move(*start), config);

@@ -1,0 +1,58 @@
+#include "forward/client_monitor.h"
+
+#include <poll.h>
+
+#include "base/log.h"
+
+namespace vmnet {
+namespace {
+
+constexpr std::chrono::milliseconds kLogInterval{100};
+
+bool is_readable(int fd) {
+  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+  return fd >= 0 && ::poll(&entry, 1, 0) == 1;
+}
+
+}  // namespace
+
+ClientMonitor::ClientMonitor(VmSocket& socket, PeerWatch watch)
+    : socket_(socket), watch_(std::move(watch)), epoch_(socket.client().epoch) {}
+
+std::array<int, 2> ClientMonitor::wake_fds() const {
+  return {socket_.client_changed().fd(), client_process_.get()};
+}
+
+bool ClientMonitor::check() {
+  socket_.client_changed().clear();
+  VmSocket::Client client = socket_.client();
+  if (client.epoch != epoch_) follow(client);
+  if (!client.attached) return true;
+  // A process that has ended says all it can say: whether its socket lives on is asked below, now
+  // and from time to time (a child may have inherited it).
+  if (is_readable(client_process_.get())) client_process_.reset();
+  if (!watch_.peer_gone()) return true;
+  if (!socket_.is_bound()) return false;
+  socket_.client_gone(client.epoch);
+  follow(socket_.client());
+  return true;
+}
+
+void ClientMonitor::follow(const VmSocket::Client& client) {
+  epoch_ = client.epoch;
+  client_process_ = client.attached ? open_process_watch(client.pid) : UniqueFd();
+  log_change(client);
+}
+
+void ClientMonitor::log_change(const VmSocket::Client& client) {
+  auto now = Clock::now();
+  if (now < next_log_) return;
+  next_log_ = now + kLogInterval;
+  if (client.attached) {
+    log_info("socket", "client {} connected", escaped(client.path));
+  } else {
+    log_info("socket", "the client has gone; waiting for the next");
+  }
+}
+
+}  // namespace vmnet

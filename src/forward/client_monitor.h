@@ -1,0 +1,45 @@
+// Watches over the VM socket's peer for main: who came, who went, and when it is time to end.
+//
+// Main adds wake_fds() to its poll, with a timeout of at most kInterval, and calls check() whenever
+// that returns. main's thread alone.
+#pragma once
+
+#include <array>
+#include <chrono>
+
+#include "base/unique_fd.h"
+#include "forward/peer_watch.h"
+#include "forward/vm_socket.h"
+
+namespace vmnet {
+
+class ClientMonitor {
+ public:
+  static constexpr std::chrono::milliseconds kInterval{500};
+
+  // `watch` is of the socket that `socket` is made from.
+  ClientMonitor(VmSocket& socket, PeerWatch watch);
+
+  // Readable when check() should be called before kInterval is over. -1 entries are for poll to
+  // ignore. They change with each check().
+  std::array<int, 2> wake_fds() const;
+
+  // Looks whether the peer is still there and releases a bound socket from a client that has gone.
+  // False: the peer of a connected socket has gone, so the helper's work is over. Logs who comes
+  // and goes, at most 10 lines a second.
+  [[nodiscard]] bool check();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void follow(const VmSocket::Client& client);
+  void log_change(const VmSocket::Client& client);
+
+  VmSocket& socket_;
+  PeerWatch watch_;
+  uint64_t epoch_;           // of the client last followed
+  UniqueFd client_process_;  // a hint: the process that the client's first datagram came from
+  Clock::time_point next_log_;
+};
+
+}  // namespace vmnet
