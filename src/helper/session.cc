@@ -18,6 +18,12 @@ constexpr std::chrono::milliseconds kPeerCheck{500};
 // the log.
 constexpr std::chrono::milliseconds kClientLogInterval{250};
 
+void wait_for(const WakeUp& flag) {
+  pollfd entry{.fd = flag.fd(), .events = POLLIN, .revents = 0};
+  while (poll(&entry, 1, -1) < 1) {
+  }
+}
+
 ForwardOptions forward_options(const NetworkConfig& config) {
   return {.tso = config.enable_tso, .checksum_offload = config.enable_checksum_offload};
 }
@@ -27,16 +33,19 @@ ForwardOptions forward_options(const NetworkConfig& config) {
 Result<std::unique_ptr<Session>> Session::create(const SessionConfig& config,
                                                  HostInterface& interface, VmSocket& vm,
                                                  PeerWatch& watch, DirectionStats& to_vm_stats) {
+  auto go = WakeUp::create();
+  if (!go) return pass(go);
   auto stop = WakeUp::create();
   if (!stop) return pass(stop);
   auto ended = WakeUp::create();
   if (!ended) return pass(ended);
   return std::unique_ptr<Session>(
-      new Session(config, interface, vm, watch, to_vm_stats, std::move(*stop), std::move(*ended)));
+      new Session(config, interface, vm, watch, to_vm_stats, std::move(*go), std::move(*stop), std::move(*ended)));
 }
 
 Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm,
-                 PeerWatch& watch, DirectionStats& to_vm_stats, WakeUp stop, WakeUp ended)
+                 PeerWatch& watch, DirectionStats& to_vm_stats, WakeUp go, WakeUp stop,
+                 WakeUp ended)
     : config_(config),
       interface_(interface),
       vm_(vm),
@@ -49,6 +58,7 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
                     ToVm::batch_sizes(forward_options(config.network))),
       host_forwarder_(vm, interface.endpoint(), to_host_, to_host_stats_,
                       ToHost::batch_sizes(forward_options(config.network))),
+      go_(std::move(go)),
       stop_threads_(std::move(stop)),
       thread_ended_(std::move(ended)) {
   if (responder_) host_forwarder_.enable_ticks(*responder_, vm);
@@ -57,7 +67,7 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
 
 Session::~Session() {
   stop_threads_.raise();
-  if (!go_.try_wait()) go_.count_down();
+  go_.raise();
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }
@@ -75,7 +85,7 @@ void Session::start_threads() {
 // `vm_end` is the end that means the VM's side of this direction.
 void Session::run_thread(Forwarder& forwarder, ForwardEnd vm_end) {
   threads_ready_.count_down();
-  go_.wait();
+  wait_for(go_);
   ForwardEnd end = forwarder.run(stop_threads_.fd());
   if (end == ForwardEnd::kStopped) return;
   (end == vm_end ? vm_gone_ : interface_gone_).store(true);
@@ -84,7 +94,7 @@ void Session::run_thread(Forwarder& forwarder, ForwardEnd vm_end) {
 
 SessionEnd Session::run() {
   next_peer_check_ = Clock::now() + kPeerCheck;
-  go_.count_down();
+  go_.raise();
   SessionEnd end = wait_for_end();
   stop_threads_.raise();
   for (std::thread& thread : threads_) thread.join();

@@ -55,7 +55,7 @@ class Session {
   using Clock = std::chrono::steady_clock;
 
   Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm, PeerWatch& watch,
-          DirectionStats& to_vm_stats, WakeUp stop, WakeUp ended);
+          DirectionStats& to_vm_stats, WakeUp go, WakeUp stop, WakeUp ended);
 
   void run_thread(Forwarder& forwarder, ForwardEnd vm_end);
   SessionEnd wait_for_end();
@@ -78,12 +78,12 @@ class Session {
   Forwarder vm_forwarder_;    // host to VM
   Forwarder host_forwarder_;  // VM to host
 
+  WakeUp go_;  // not a latch: its spinning yields, which the sandbox does not allow
   WakeUp stop_threads_;
   WakeUp thread_ended_;
   std::atomic<bool> vm_gone_ = false;
   std::atomic<bool> interface_gone_ = false;
   std::latch threads_ready_{2};
-  std::latch go_{1};
   std::array<std::thread, 2> threads_;
 
   // Of the main thread.

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "linux/firewall_check.h"
 #include "linux/forwarding.h"
 #include "linux/identity.h"
 #include "linux/tap.h"
@@ -21,8 +22,6 @@ namespace {
 // A helper that was just ended needs about 0.1 s to remove its VM's device.
 constexpr std::chrono::seconds kInterfaceIdWait{3};
 constexpr std::chrono::milliseconds kInterfaceIdPoll{20};
-
-constexpr int kMaxMacvtaps = 10000;
 
 Result<Uuid> random_uuid() {
   std::array<uint8_t, 16> bytes{};
@@ -57,10 +56,11 @@ struct LockedState {
   NetworkState state;
 };
 
-Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, const Uuid& interface_id) {
+Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& lock_socket,
+                                   const Uuid& interface_id) {
   auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
   while (true) {
-    auto lock = NetworkLock::acquire();
+    auto lock = NetworkLock::acquire(lock_socket);
     if (!lock) return pass(lock);
     auto state = sweep_leftovers(netlink);
     if (!state) return pass(state);
@@ -81,19 +81,25 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, const Uuid& interface
 
 }  // namespace
 
-HostNetwork::HostNetwork(NetlinkSocket netlink, const NetworkConfig& config, uid_t user)
-    : netlink_(std::move(netlink)), config_(config), user_(user) {}
+HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket lock_socket,
+                         const NetworkConfig& config, uid_t user)
+    : netlink_(std::move(netlink)),
+      lock_socket_(std::make_unique<NetlinkSocket>(std::move(lock_socket))),
+      config_(config),
+      user_(user) {}
 
 Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user) {
   auto netlink = NetlinkSocket::open(NETLINK_ROUTE);
   if (!netlink) return pass(netlink);
+  auto lock_socket = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!lock_socket) return pass(lock_socket);
   auto id = config.interface_id ? Result<Uuid>(*config.interface_id) : random_uuid();
   if (!id) return pass(id);
 
-  HostNetwork network(std::move(*netlink), config, user);
+  HostNetwork network(std::move(*netlink), std::move(*lock_socket), config, user);
   network.facts_.interface_id = *id;
   network.facts_.vm_mac = vm_mac(*id);
-  auto locked = lock_and_sweep(network.netlink_, *id);
+  auto locked = lock_and_sweep(network.netlink_, *network.lock_socket_, *id);
   if (!locked) return pass(locked);
   if (auto made = network.make(locked->state); !made) {
     network.remove_all();
@@ -174,13 +180,15 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 
 // The rules are there before the first frame can be.
 Status HostNetwork::attach_tap() {
-  auto tap = create_tap(TapOffload::kOff);
+  auto name = choose_device_name(netlink_, kTapPrefix);
+  if (!name) return pass(name);
+  auto tap = create_tap(*name, TapOffload::kOff);
   if (!tap) return pass(tap);
-  auto index = find_index(netlink_, tap->name);
+  auto index = find_index(netlink_, *name);
   if (!index) return pass(index);
   device_ = *index;
-  device_fd_ = std::move(tap->fd);
-  tap->name.copy(facts_.device.data(), facts_.device.size() - 1);
+  device_fd_ = std::move(*tap);
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id,
               .mac = facts_.vm_mac,
@@ -225,17 +233,12 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   remove_stale_macvtap_nodes();
   auto uevents = open_uevents();
   if (!uevents) return pass(uevents);
-  auto links = list_links(netlink_);
-  if (!links) return pass(links);
-  std::string name;
-  for (int number = 0; number < kMaxMacvtaps; number++) {
-    name = fmt::format("{}{}", kMacvtapPrefix, number);
-    if (find_link(*links, name) == nullptr) break;
-  }
-  auto index = create_macvtap(netlink_, name, lower.index, facts_.vm_mac);
+  auto name = choose_device_name(netlink_, kMacvtapPrefix);
+  if (!name) return pass(name);
+  auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
   if (!index) return pass(index);
   device_ = *index;
-  name.copy(facts_.device.data(), facts_.device.size() - 1);
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
   facts_.is_macvtap = true;
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
@@ -318,16 +321,30 @@ Status HostNetwork::watch() {
 
 bool HostNetwork::read_route_events() {
   bool changed = false;
-  bool complete = route_events_->read_events([&changed](const nlmsghdr*) { changed = true; });
+  bool complete = route_events_->read_events([&changed](const nlmsghdr* message) {
+    // Routes that the kernel makes for an address, ours among them, are no way out.
+    const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
+    changed = changed || route->rtm_protocol != RTPROT_KERNEL;
+  });
   return changed || !complete;
 }
 
+void HostNetwork::warn_of_firewall() const {
+  if (!route_events_) return;  // only a shared network is routed
+  for (const auto& warning : check_firewall(bridge_name_, facts_.ipv6_prefix.has_value())) {
+    log_warn("firewall", "{}", warning);
+  }
+}
+
 void HostNetwork::follow_routes() {
-  auto lock = NetworkLock::acquire();
+  auto lock = NetworkLock::acquire(*lock_socket_);
   if (!lock) {
     log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
     return;
   }
+  auto state = read_network_state(netlink_);
+  // The worker has ended meanwhile, and another helper has cleaned up after it.
+  if (state && find_link(state->links, bridge_) == nullptr) return;
   if (auto enabled = enable_uplinks(); !enabled) {
     log_warn("network", "cannot follow the host's routes: {}", enabled.error().message);
   }
@@ -346,7 +363,9 @@ void HostNetwork::read_mac_events() {
 }
 
 void HostNetwork::tear_down() {
-  auto lock = NetworkLock::acquire();
+  // Before the wait for the lock: what is the VM's alone needs none.
+  remove_vm();
+  auto lock = NetworkLock::acquire(*lock_socket_);
   if (!lock) {
     // The next helper finds what is left: our rules end with this process.
     log_error("network", "cannot clean up: {}", lock.error().message);
@@ -355,14 +374,14 @@ void HostNetwork::tear_down() {
   remove_all();
 }
 
-// Under the lock.
-void HostNetwork::remove_all() {
+void HostNetwork::remove_vm() {
   device_fd_.reset();
   if (device_ != 0) {
     // The worker's end may still be closing it.
     if (auto deleted = delete_link(netlink_, device_); !deleted) {
       log_error("network", "{}", deleted.error().message);
     }
+    device_ = 0;
   }
   if (rules_) {
     if (auto removed = rules_->remove(); !removed) {
@@ -370,6 +389,11 @@ void HostNetwork::remove_all() {
     }
     rules_.reset();
   }
+}
+
+// Under the lock.
+void HostNetwork::remove_all() {
+  remove_vm();
   if (bridge_ == 0 || config_.mode == Mode::kBridged) return;
   auto state = read_network_state(netlink_);
   if (!state) {

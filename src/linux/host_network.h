@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -64,11 +65,15 @@ class HostNetwork {
   // Protects MACs that the VM has begun to use.
   void read_mac_events();
 
+  // Tells the user of a firewall on the host that drops what the VM's network routes.
+  void warn_of_firewall() const;
+
   // Removes everything, the network too if this was its last VM. Waits for the lock.
   void tear_down();
 
  private:
-  HostNetwork(NetlinkSocket netlink, const NetworkConfig& config, uid_t user);
+  HostNetwork(NetlinkSocket netlink, NetlinkSocket lock_socket, const NetworkConfig& config,
+              uid_t user);
 
   Status make(const NetworkState& state);
   Status attach_to_own_network(const NetworkState& state);
@@ -79,9 +84,13 @@ class HostNetwork {
   Status enable_uplinks();
   Status watch();
   RuleConfig rule_config() const;
+  void remove_vm();
   void remove_all();
 
   NetlinkSocket netlink_;
+  // Kept open: closing it soon after a release of the lock waits for the kernel to tidy up.
+  // At an address of its own, since a lock refers to it.
+  std::unique_ptr<NetlinkSocket> lock_socket_;
   NetworkConfig config_;
   uid_t user_;
   InterfaceFacts facts_;

@@ -170,6 +170,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
   }
   // A worker that is gone already is seen right after.
   (void)send_report(channel, report, network->take_device_fd().get());
+  network->warn_of_firewall();
   watch_until_worker_ends(channel, *network);
   remove_files(user, files);
   network->tear_down();

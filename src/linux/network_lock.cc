@@ -6,6 +6,8 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include "linux/nft_batch.h"
 
@@ -16,20 +18,40 @@ constexpr const char* kLockTable = "vmnet-lock";
 constexpr std::chrono::milliseconds kFirstPause{1};
 constexpr std::chrono::milliseconds kLongestPause{5};
 
+bool table_exists(NetlinkSocket& socket) {
+  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_ACK);
+  auto* header = message.add_family_header<nfgenmsg>();
+  header->nfgen_family = static_cast<uint8_t>(NftFamily::kInet);
+  header->version = NFNETLINK_V0;
+  message.put_string(NFTA_TABLE_NAME, kLockTable);
+  return socket.query(message, "cannot look for the lock", [](const nlmsghdr*) {}).has_value();
+}
+
 }  // namespace
 
 Result<NetworkLock> NetworkLock::acquire(std::chrono::milliseconds timeout) {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
   if (!socket) return pass(socket);
+  auto own = std::make_unique<NetlinkSocket>(std::move(*socket));
+  auto lock = acquire(*own, timeout);
+  if (lock) lock->own_socket_ = std::move(own);
+  return lock;
+}
+
+Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, std::chrono::milliseconds timeout) {
   const NftTable table(NftFamily::kInet, kLockTable);
   auto deadline = std::chrono::steady_clock::now() + timeout;
   auto pause = kFirstPause;
   while (true) {
-    NftBatch batch;
-    batch.create_owned(table);
-    auto taken = batch.commit(*socket);
-    if (taken) return NetworkLock(std::move(*socket));
-    if (taken.error().os_errno != EEXIST) return pass(taken);
+    // A look costs nothing; an attempt that fails holds up the holder, since the kernel undoes it
+    // under the mutex of all nftables transactions, for a grace period.
+    if (!table_exists(socket)) {
+      NftBatch batch;
+      batch.create_owned(table);
+      auto taken = batch.commit(socket);
+      if (taken) return NetworkLock(socket);
+      if (taken.error().os_errno != EEXIST) return pass(taken);
+    }
     if (std::chrono::steady_clock::now() >= deadline) {
       return fail(fmt::format(
           "another vmnet-helper holds this network namespace's lock (nftables table inet {}) for "
@@ -42,7 +64,7 @@ Result<NetworkLock> NetworkLock::acquire(std::chrono::milliseconds timeout) {
 }
 
 NetworkLock::~NetworkLock() {
-  if (!socket_) return;
+  if (socket_ == nullptr) return;
   // Deleting is faster than letting the kernel find the table when the socket closes; where it
   // fails, closing does it.
   NftBatch batch;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
@@ -113,6 +114,19 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink) {
     changed = true;
   }
   return changed ? read_network_state(netlink) : state;
+}
+
+Result<std::string> choose_device_name(NetlinkSocket& netlink, std::string_view prefix) {
+  constexpr int kMaxDevices = 10000;
+  auto links = list_links(netlink);
+  if (!links) return pass(links);
+  auto tables = list_helper_tables();
+  if (!tables) return pass(tables);
+  for (int number = 0; number < kMaxDevices; number++) {
+    std::string name = fmt::format("{}{}", prefix, number);
+    if (find_link(*links, name) == nullptr && !tables->contains(name)) return name;
+  }
+  return fail(fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));
 }
 
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {

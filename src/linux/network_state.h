@@ -35,6 +35,10 @@ Result<NetworkState> read_network_state(NetlinkSocket& netlink);
 // are restored or handed on. Returns the state after that.
 Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink);
 
+// The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that is
+// ending has lost its device before its rules.
+Result<std::string> choose_device_name(NetlinkSocket& netlink, std::string_view prefix);
+
 // Removes a bridge of ours that has no VM. What it remembers of the host's settings is restored, or
 // handed to another network that still needs them changed.
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);

@@ -104,21 +104,17 @@ Result<dev_t> wait_for_node(NetlinkSocket& uevents, int index) {
 
 }  // namespace
 
-Result<Tap> create_tap(TapOffload offload) {
-  Tap tap;
-  tap.fd = UniqueFd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!tap.fd.valid()) {
+Result<UniqueFd> create_tap(const std::string& name, TapOffload offload) {
+  UniqueFd fd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) {
     return fail_errno("cannot open /dev/net/tun", errno,
                       errno == ENOENT ? "load the tun module: modprobe tun" : "");
   }
   ifreq request{};
-  // The kernel puts the first free number in place of %d.
-  std::string pattern = std::string(kTapPrefix) + "%d";
-  pattern.copy(request.ifr_name, IFNAMSIZ - 1);
-  if (auto attached = attach_as_tap(tap.fd.get(), request); !attached) return pass(attached);
-  tap.name = request.ifr_name;
-  if (auto set = set_offload(tap.fd.get(), offload); !set) return pass(set);
-  return tap;
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (auto attached = attach_as_tap(fd.get(), request); !attached) return pass(attached);
+  if (auto set = set_offload(fd.get(), offload); !set) return pass(set);
+  return fd;
 }
 
 Result<NetlinkSocket> open_uevents() {

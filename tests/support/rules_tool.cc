@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "base/parse.h"
+#include "linux/firewall_check.h"
 #include "linux/helper_rules.h"
 #include "linux/network_lock.h"
 
@@ -149,11 +150,17 @@ int run_lock(int milliseconds) {
   return 0;
 }
 
+int run_firewall() {
+  for (const auto& line : vmnet::check_firewall("vmnet-shared0", true)) say(line);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "rules") return run_rules(argc - 2, argv + 2);
   if (command == "lock" && argc == 3) return run_lock(std::atoi(argv[2]));
+  if (command == "firewall") return run_firewall();
   return fail("usage: rules_tool rules KEY=VALUE... | lock MILLISECONDS | firewall");
 }
