@@ -99,7 +99,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
   if (!socket) return pass(socket);
   SessionConfig config{
       .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
-  auto session = Session::create(config, interface, **socket, *watch, to_vm_stats);
+  auto session = Session::create(config, interface, **socket, std::move(*watch), to_vm_stats);
   if (!session) return pass(session);
   (*session)->start_threads();
   if (auto restricted = restrict_system_calls(interface.system_call_needs()); !restricted) {
@@ -124,6 +124,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
 Status run_helper(const Options& options, const StartContext& context) {
   auto stop_fd = catch_stop_signals();
   if (!stop_fd) return pass(stop_fd);
+  if (auto privileged = check_privilege(); !privileged) return privileged;
   auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
   if (!user) return pass(user);
   auto vm = open_vm_side(options.target, *user, context.directory.get());

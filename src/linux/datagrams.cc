@@ -251,11 +251,20 @@ void raise_buffers(int fd) {
   raise_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE);
 }
 
-bool is_disconnect(int error) { return error == ECONNRESET || error == ENOTCONN; }
+bool is_disconnect(int error) { return error == ECONNRESET; }
+
+bool connect_to(int fd, const Sender& sender) {
+  int connected = 0;
+  do {
+    connected =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&sender.address), sender.address_size);
+  } while (connected != 0 && errno == EINTR);
+  return connected == 0;
+}
 
 void disconnect(int fd) {
   sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
-  ::connect(fd, &none, sizeof(none));
+  [[maybe_unused]] int result = ::connect(fd, &none, sizeof(none));  // cannot fail for AF_UNIX
 }
 
 }  // namespace vmnet

@@ -174,10 +174,8 @@ Status read_table(NetlinkSocket& socket, NftFamily family, const std::string& ta
   return {};
 }
 
-Result<FirewallRules> read_firewall() {
-  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!socket) return pass(socket);
-  auto chains = read_chains(*socket);
+Result<FirewallRules> read_firewall(NetlinkSocket& netfilter) {
+  auto chains = read_chains(netfilter);
   if (!chains) return pass(chains);
   FirewallRules rules{.chains = std::move(*chains), .aware_tables = {}};
   std::vector<std::pair<NftFamily, std::string>> tables;
@@ -188,7 +186,7 @@ Result<FirewallRules> read_firewall() {
     }
   }
   for (const auto& [family, table] : tables) {
-    if (auto read = read_table(*socket, family, table, rules); !read) return pass(read);
+    if (auto read = read_table(netfilter, family, table, rules); !read) return pass(read);
   }
   return rules;
 }
@@ -245,8 +243,9 @@ std::vector<std::string> explain_firewall(const FirewallRules& rules, std::strin
   return lines;
 }
 
-std::vector<std::string> check_firewall(std::string_view bridge, bool ipv6) {
-  auto rules = read_firewall();
+std::vector<std::string> check_firewall(NetlinkSocket& netfilter, std::string_view bridge,
+                                        bool ipv6) {
+  auto rules = read_firewall(netfilter);
   if (!rules) return {rules.error().message};
   auto lines = explain_firewall(*rules, bridge, ipv6);
   for (bool six : {false, true}) {

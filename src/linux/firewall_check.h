@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "linux/netlink.h"
 #include "linux/nft_builder.h"
 
 namespace vmnet {
@@ -38,6 +39,7 @@ std::vector<std::string> explain_firewall(const FirewallRules& rules, std::strin
 // The same, of this network namespace: nftables and the older iptables (legacy). Needs
 // CAP_NET_ADMIN; reads only, and loads no kernel module. Where the rules cannot be read, a line
 // says so.
-std::vector<std::string> check_firewall(std::string_view bridge, bool ipv6);
+std::vector<std::string> check_firewall(NetlinkSocket& netfilter, std::string_view bridge,
+                                        bool ipv6);
 
 }  // namespace vmnet

@@ -56,13 +56,13 @@ struct LockedState {
   NetworkState state;
 };
 
-Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& lock_socket,
+Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfilter,
                                    const Uuid& interface_id) {
   auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
   while (true) {
-    auto lock = NetworkLock::acquire(lock_socket);
+    auto lock = NetworkLock::acquire(netfilter);
     if (!lock) return pass(lock);
-    auto state = sweep_leftovers(netlink);
+    auto state = sweep_leftovers(netlink, netfilter);
     if (!state) return pass(state);
     if (!state->find_vm(interface_id)) {
       return LockedState{.lock = std::move(*lock), .state = std::move(*state)};
@@ -81,25 +81,25 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& lock_s
 
 }  // namespace
 
-HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket lock_socket,
+HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter,
                          const NetworkConfig& config, uid_t user)
     : netlink_(std::move(netlink)),
-      lock_socket_(std::make_unique<NetlinkSocket>(std::move(lock_socket))),
+      netfilter_(std::make_unique<NetlinkSocket>(std::move(netfilter))),
       config_(config),
       user_(user) {}
 
 Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user) {
   auto netlink = NetlinkSocket::open(NETLINK_ROUTE);
   if (!netlink) return pass(netlink);
-  auto lock_socket = NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!lock_socket) return pass(lock_socket);
+  auto netfilter = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return pass(netfilter);
   auto id = config.interface_id ? Result<Uuid>(*config.interface_id) : random_uuid();
   if (!id) return pass(id);
 
-  HostNetwork network(std::move(*netlink), std::move(*lock_socket), config, user);
+  HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user);
   network.facts_.interface_id = *id;
   network.facts_.vm_mac = vm_mac(*id);
-  auto locked = lock_and_sweep(network.netlink_, *network.lock_socket_, *id);
+  auto locked = lock_and_sweep(network.netlink_, *network.netfilter_, *id);
   if (!locked) return pass(locked);
   if (auto made = network.make(locked->state); !made) {
     network.remove_all();
@@ -180,9 +180,9 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 
 // The rules are there before the first frame can be.
 Status HostNetwork::attach_tap() {
-  auto name = choose_device_name(netlink_, kTapPrefix);
+  auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
   if (!name) return pass(name);
-  auto tap = create_tap(*name, TapOffload::kOff);
+  auto tap = create_tap(*name, TapOffload::kOn);
   if (!tap) return pass(tap);
   auto index = find_index(netlink_, *name);
   if (!index) return pass(index);
@@ -233,7 +233,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   remove_stale_macvtap_nodes();
   auto uevents = open_uevents();
   if (!uevents) return pass(uevents);
-  auto name = choose_device_name(netlink_, kMacvtapPrefix);
+  auto name = choose_device_name(netlink_, *netfilter_, kMacvtapPrefix);
   if (!name) return pass(name);
   auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
   if (!index) return pass(index);
@@ -247,7 +247,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   auto rules = HelperRules::install(rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
-  auto fd = open_macvtap(*uevents, device_, TapOffload::kOff);
+  auto fd = open_macvtap(*uevents, device_, TapOffload::kOn);
   if (!fd) return pass(fd);
   device_fd_ = std::move(*fd);
   return set_link_up(netlink_, device_);
@@ -329,15 +329,16 @@ bool HostNetwork::read_route_events() {
   return changed || !complete;
 }
 
-void HostNetwork::warn_of_firewall() const {
+void HostNetwork::warn_of_firewall() {
   if (!route_events_) return;  // only a shared network is routed
-  for (const auto& warning : check_firewall(bridge_name_, facts_.ipv6_prefix.has_value())) {
+  for (const auto& warning :
+       check_firewall(*netfilter_, bridge_name_, facts_.ipv6_prefix.has_value())) {
     log_warn("firewall", "{}", warning);
   }
 }
 
 void HostNetwork::follow_routes() {
-  auto lock = NetworkLock::acquire(*lock_socket_);
+  auto lock = NetworkLock::acquire(*netfilter_);
   if (!lock) {
     log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
     return;
@@ -365,7 +366,7 @@ void HostNetwork::read_mac_events() {
 void HostNetwork::tear_down() {
   // Before the wait for the lock: what is the VM's alone needs none.
   remove_vm();
-  auto lock = NetworkLock::acquire(*lock_socket_);
+  auto lock = NetworkLock::acquire(*netfilter_);
   if (!lock) {
     // The next helper finds what is left: our rules end with this process.
     log_error("network", "cannot clean up: {}", lock.error().message);

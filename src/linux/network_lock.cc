@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "linux/nft_batch.h"
 
@@ -15,8 +17,14 @@ namespace vmnet {
 namespace {
 
 constexpr const char* kLockTable = "vmnet-lock";
-constexpr std::chrono::milliseconds kFirstPause{1};
-constexpr std::chrono::milliseconds kLongestPause{5};
+constexpr std::chrono::microseconds kLongestPause{4000};
+
+void pause_at_random() {
+  uint32_t random = 0;
+  if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+    random = static_cast<uint32_t>(getpid());
+  std::this_thread::sleep_for(std::chrono::microseconds(random % kLongestPause.count()));
+}
 
 bool table_exists(NetlinkSocket& socket) {
   NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_ACK);
@@ -41,16 +49,20 @@ Result<NetworkLock> NetworkLock::acquire(std::chrono::milliseconds timeout) {
 Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, std::chrono::milliseconds timeout) {
   const NftTable table(NftFamily::kInet, kLockTable);
   auto deadline = std::chrono::steady_clock::now() + timeout;
-  auto pause = kFirstPause;
+  bool contended = false;
   while (true) {
-    // A look costs nothing; an attempt that fails holds up the holder, since the kernel undoes it
-    // under the mutex of all nftables transactions, for a grace period.
-    if (!table_exists(socket)) {
+    // A look costs nothing; an attempt that fails holds up all nftables transactions for a grace
+    // period (8 to 25 ms), the holder's too, since the kernel undoes it under their mutex. So those
+    // who wait look at moments of their own, and twice before they try.
+    if (table_exists(socket)) {
+      contended = true;
+    } else if (!contended || (pause_at_random(), !table_exists(socket))) {
       NftBatch batch;
       batch.create_owned(table);
       auto taken = batch.commit(socket);
       if (taken) return NetworkLock(socket);
       if (taken.error().os_errno != EEXIST) return pass(taken);
+      contended = true;
     }
     if (std::chrono::steady_clock::now() >= deadline) {
       return fail(fmt::format(
@@ -58,8 +70,7 @@ Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, std::chrono::mil
           "more than {} ms; if none is starting or ending, remove that table",
           kLockTable, timeout.count()));
     }
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause + kFirstPause, kLongestPause);
+    pause_at_random();
   }
 }
 

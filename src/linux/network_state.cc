@@ -15,19 +15,20 @@ namespace {
 
 // The names of the nftables tables of living helpers: each is owned by its keeper's socket and
 // named after its VM's device.
-Result<std::set<std::string>> list_helper_tables() {
-  auto netlink = NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!netlink) return pass(netlink);
+Result<std::set<std::string>> list_helper_tables(NetlinkSocket& netfilter) {
   std::set<std::string> names;
   NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_DUMP);
   message.add_family_header<nfgenmsg>()->version = NFNETLINK_V0;
-  auto listed = netlink->query(message, "cannot list nftables tables", [&](const nlmsghdr* answer) {
-    for_each_attribute(answer, sizeof(nfgenmsg), [&names](const nlattr* attribute) {
-      if (mnl_attr_get_type(attribute) != NFTA_TABLE_NAME) return;
-      std::string name = attribute_text(attribute);
-      if (name.starts_with(kOwnPrefix)) names.insert(std::move(name));
-    });
-  });
+  auto listed = netfilter.query(
+      message, "cannot list nftables tables",
+      [&names](const nlmsghdr* answer) {
+        for_each_attribute(answer, sizeof(nfgenmsg), [&names](const nlattr* attribute) {
+          if (mnl_attr_get_type(attribute) != NFTA_TABLE_NAME) return;
+          std::string name = attribute_text(attribute);
+          if (name.starts_with(kOwnPrefix)) names.insert(std::move(name));
+        });
+      },
+      [&names] { names.clear(); });
   if (!listed) return pass(listed);
   return names;
 }
@@ -94,10 +95,10 @@ Result<NetworkState> read_network_state(NetlinkSocket& netlink) {
   return state;
 }
 
-Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink) {
+Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter) {
   auto state = read_network_state(netlink);
   if (!state) return state;
-  auto living = list_helper_tables();
+  auto living = list_helper_tables(netfilter);
   if (!living) return pass(living);
   bool changed = false;
   for (Link& link : state->links) {
@@ -116,17 +117,19 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink) {
   return changed ? read_network_state(netlink) : state;
 }
 
-Result<std::string> choose_device_name(NetlinkSocket& netlink, std::string_view prefix) {
+Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                       std::string_view prefix) {
   constexpr int kMaxDevices = 10000;
   auto links = list_links(netlink);
   if (!links) return pass(links);
-  auto tables = list_helper_tables();
+  auto tables = list_helper_tables(netfilter);
   if (!tables) return pass(tables);
   for (int number = 0; number < kMaxDevices; number++) {
     std::string name = fmt::format("{}{}", prefix, number);
     if (find_link(*links, name) == nullptr && !tables->contains(name)) return name;
   }
-  return fail(fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));
+  return fail(
+      fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));
 }
 
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {

@@ -33,11 +33,12 @@ Result<NetworkState> read_network_state(NetlinkSocket& netlink);
 // Removes what a helper left that was killed: devices of VMs whose keeper is gone (its nftables
 // table is: the kernel removes that with its owner), and bridges without a VM, whose old settings
 // are restored or handed on. Returns the state after that.
-Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink);
+Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter);
 
-// The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that is
-// ending has lost its device before its rules.
-Result<std::string> choose_device_name(NetlinkSocket& netlink, std::string_view prefix);
+// The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that
+// is ending has lost its device before its rules.
+Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                       std::string_view prefix);
 
 // Removes a bridge of ours that has no VM. What it remembers of the host's settings is restored, or
 // handed to another network that still needs them changed.

@@ -151,7 +151,9 @@ int run_lock(int milliseconds) {
 }
 
 int run_firewall() {
-  for (const auto& line : vmnet::check_firewall("vmnet-shared0", true)) say(line);
+  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return fail(netfilter.error().message);
+  for (const auto& line : vmnet::check_firewall(*netfilter, "vmnet-shared0", true)) say(line);
   return 0;
 }
 
