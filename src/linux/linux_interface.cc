@@ -30,6 +30,8 @@ class LinuxInterface : public HostInterface {
       endpoint_ = std::make_unique<TapEndpoint>(std::move(start.device));
     }
     describe();
+    // Now: later the sandbox hides the host's files.
+    if (config_.mode == Mode::kShared) dns_servers_ = find_dns_servers();
   }
 
   const Description& description() const override { return description_; }
@@ -47,7 +49,7 @@ class LinuxInterface : public HostInterface {
 
  private:
   void describe();
-  DnsServers dns_servers() const;
+  DnsServers find_dns_servers() const;
 
   NetworkConfig config_;
   pid_t keeper_;
@@ -55,6 +57,7 @@ class LinuxInterface : public HostInterface {
   InterfaceFacts facts_;
   std::unique_ptr<Endpoint> endpoint_;
   Description description_;
+  DnsServers dns_servers_;
 };
 
 void LinuxInterface::describe() {
@@ -67,7 +70,7 @@ void LinuxInterface::describe() {
   description_.host_interface = facts_.device.data();
 }
 
-DnsServers LinuxInterface::dns_servers() const {
+DnsServers LinuxInterface::find_dns_servers() const {
   if (!config_.dns_servers.empty() || !config_.dns_servers_ipv6.empty()) {
     return {.ipv4 = config_.dns_servers, .ipv6 = config_.dns_servers_ipv6};
   }
@@ -83,13 +86,12 @@ std::unique_ptr<FrameResponder> LinuxInterface::make_responder() {
   LocalServicesConfig services{.jitter_seed = static_cast<uint32_t>(getpid())};
   // A network without a route out has neither a router nor a name server to tell of.
   bool routed = config_.mode == Mode::kShared;
-  DnsServers dns = routed ? dns_servers() : DnsServers{};
   if (facts_.addresses && facts_.vm_address) {
     services.dhcp = DhcpConfig{.gateway = facts_.addresses->start,
                                .gateway_mac = facts_.gateway_mac,
                                .subnet = facts_.addresses->subnet(),
                                .address = *facts_.vm_address,
-                               .dns_servers = dns.ipv4,
+                               .dns_servers = dns_servers_.ipv4,
                                .mtu = kMtu};
     if (routed) services.dhcp->router = facts_.addresses->start;
   }
@@ -97,7 +99,7 @@ std::unique_ptr<FrameResponder> LinuxInterface::make_responder() {
     services.router_advert = RouterAdvertConfig{.prefix = *facts_.ipv6_prefix,
                                                 .gateway_link_local = kGatewayLinkLocal,
                                                 .gateway_mac = facts_.gateway_mac,
-                                                .dns_servers = dns.ipv6,
+                                                .dns_servers = dns_servers_.ipv6,
                                                 .mtu = kMtu};
   }
   return make_local_services(std::move(services));
