@@ -117,6 +117,15 @@ def plug(start):
 
 
 @pytest.fixture
+def folder():
+    """A folder where every user may make files, as /tmp is; gone after the test."""
+    made = pathlib.Path(tempfile.mkdtemp(dir=WORK))
+    made.chmod(0o1777)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
 def alice_folder():
     """A folder of alice's, gone after the test."""
     folder = pathlib.Path(tempfile.mkdtemp(dir=WORK / "home" / "alice"))

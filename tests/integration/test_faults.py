@@ -21,7 +21,7 @@ ERRORS = ("ENOMEM", "EMFILE", "EPERM", "EINTR", "EAGAIN", "ENOBUFS")
 def start_with_fault(host, calls, error, which):
     """Runs one start under strace with the `which`-th of these calls failing; the status, or None
     where it came up and was stopped."""
-    helper_end, vm_end = cable()
+    helper_end, vm_end = cable(host)
     fd = helper_end.fileno()
     process = subprocess.Popen(
         [*host.prefix(), "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
@@ -46,7 +46,7 @@ def check(host, calls, error, which):
     assert wait_for_no_helper(), f"{calls} {error} {which}: a process is left"
     left = snapshot.difference(before, snapshot.host_state(host))
     if left:  # what only the next life can remove
-        helper_end, vm_end = cable()
+        helper_end, vm_end = cable(host)
         fd = helper_end.fileno()
         process = subprocess.Popen([*host.prefix(), str(ROOT.helper()), "--fd", str(fd)],
                                    pass_fds=(fd,), stdout=subprocess.PIPE)
@@ -75,7 +75,7 @@ def test_every_call_fails(host, calls, error):
 
 def test_works_under_strace(host):
     """The harness itself: without a fault the helper comes up and serves."""
-    helper_end, vm_end = cable()
+    helper_end, vm_end = cable(host)
     fd = helper_end.fileno()
     process = subprocess.Popen([*host.prefix(), "strace", "-f", "-qq", "-o", "/dev/null", "-e",
                                 "trace=ioctl", str(ROOT.helper()), "--fd", str(fd)],

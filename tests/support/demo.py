@@ -63,7 +63,10 @@ def check_unprivileged(vm):
     """QEMU and the helper that serves it belong to the user and hold no capability."""
     user = int(run("id", "-u", vm.way.user).stdout)
     tree = snapshot.processes()
-    workers = [pid for pid in helper_processes() if status(pid)["Uid"].split()[0] == str(user)]
+    helpers = helper_processes()
+    # A keeper is a worker's child.
+    workers = [pid for pid in helpers if int(status(pid)["PPid"]) not in helpers]
+    workers = [pid for pid in workers if status(pid)["Uid"].split()[0] == str(user)]
     machines = [pid for pid, command in tree.items() if command.startswith("qemu-system")]
     assert workers and machines, "no process of the user found"
     for pid in workers + machines:
