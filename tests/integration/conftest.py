@@ -59,7 +59,7 @@ def lab(session_lab, request):
     else:
         session_lab.drop_host()
         session_lab.make_host()
-    excluded = (WORK, "/run/netns", "/etc/netns", "/tmp/pytest-of-root")
+    excluded = (WORK, "/run/netns", "/etc/netns", "/run/sudo", "/tmp/pytest-of-root")
     before = (snapshot.host_state(session_lab.host), snapshot.files(excluded),
               snapshot.processes())
     yield session_lab

@@ -29,7 +29,17 @@ class Client:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.socket.bind(str(self.own))
         self.own.chmod(0o777)
-        self.socket.connect(str(path))
+        # Until the helper has seen that the last client went, the kernel refuses the next.
+        deadline = time.monotonic() + 3
+        while True:
+            try:
+                self.socket.connect(str(path))
+                break
+            except PermissionError:
+                if time.monotonic() > deadline:
+                    self.close()
+                    raise
+                time.sleep(0.02)
         if greeting:
             self.socket.send(greeting)
 
@@ -102,13 +112,8 @@ def test_other_clients_are_refused_while_one_lives(start, client, path):
     start(path=path)
     first = client(path)
     first.dhcp()
-    try:
-        second = client(path, mac="02:00:00:00:00:02")
-        second.socket.settimeout(1)
-        with pytest.raises(AssertionError):
-            second.dhcp_exchange("discover", timeout=0.5)
-    except OSError:
-        pass  # refused by the kernel: the helper's socket is connected
+    with pytest.raises(PermissionError):
+        client(path, mac="02:00:00:00:00:02")
     first.ping(INTERNET.web)
 
 
@@ -291,10 +296,9 @@ def test_lock_file_of_another_user(host, alice_folder):
     assert lock.exists()
 
 
-def test_other_users_datagrams_are_dropped(start, alice_folder, client):
+def test_other_users_datagrams_are_dropped(start, folder, client):
     """The folder is open to all, and the mode was widened by its owner: still only she is served."""
-    alice_folder.chmod(0o755)
-    path = alice_folder / "vm.sock"
+    path = folder / "vm.sock"
     helper = start(path=path, way=SETUID_COPY)
     path.chmod(0o777)
     code = ("import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM);"

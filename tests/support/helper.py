@@ -93,6 +93,7 @@ class Helper:
             words += ["--socket", str(path)]
         elif not bare:
             helper_end, self.vm = cable(namespace, socket_kind)
+            self.own_inode = os.fstat(helper_end.fileno()).st_ino
             fds += (helper_end.fileno(),)
             words += ["--fd", str(helper_end.fileno())]
         command = way.command(program or way.helper(), max(fds, default=2))
