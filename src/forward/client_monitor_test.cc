@@ -116,5 +116,28 @@ TEST_F(BoundClientMonitor, AProcessThatEndsWhileItsSocketLivesOnIsNotTheEnd) {
   EXPECT_FALSE(socket_->client().attached);
 }
 
+TEST_F(BoundClientMonitor, LogsFewLinesButTheLatestState) {
+  ClientMonitor monitor = monitor_of(*socket_);
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 100; i++) {
+    ::unlink(path("vm").c_str());
+    Client client(path("vm"), path());
+    ASSERT_TRUE(client.greet());
+    read();
+    EXPECT_TRUE(monitor.check());
+    client.close();
+    EXPECT_TRUE(monitor.check());
+  }
+  std::string log = ::testing::internal::GetCapturedStderr();
+  // 200 changes; a machine so slow that it takes 10 s over them may log 100 lines.
+  EXPECT_LE(std::ranges::count(log, '\n'), 100);
+  ::testing::internal::CaptureStderr();
+  std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  EXPECT_TRUE(monitor.check());
+  EXPECT_TRUE(monitor.check());
+  log += ::testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(log.ends_with("the client has gone; waiting for the next\n")) << log;
+}
+
 }  // namespace
 }  // namespace vmnet

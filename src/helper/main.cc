@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/signal_watch.h"
+#include "forward/datagrams.h"
 #include "forward/peer_watch.h"
 #include "forward/vm_socket.h"
 #include "helper/open_vm_socket.h"
@@ -90,6 +91,7 @@ Status enter_user_and_directory(const RealUser& user, const StartContext& contex
 
 Status forward(const Options& options, const StartContext& context, const RealUser& user, VmSide vm,
                HostInterface& interface, int stop_fd) {
+  raise_buffers(vm.socket.get());
   auto watch = PeerWatch::open(vm.socket.get());
   if (!watch) {
     // Traffic still shows it: a send to a VM that has gone fails.
