@@ -85,6 +85,16 @@ def take_lease(vm):
     return lease.removeprefix("lease ")
 
 
+def take_ipv6_address(vm):
+    """The VM's kernel makes it from the router advertisement that answers its solicitation."""
+    need(vm.run("tries=100; until ip -6 route | grep -q ^default; do"
+                " tries=$((tries - 1)); [ $tries -gt 0 ] || exit 1; usleep 100000; done"))
+    told = need(vm.run("ip -6 addr show dev eth0 scope global"))
+    address = next(word for word in told.split() if "/" in word)
+    assert address.startswith(vm.interface()["vmnet_nat66_prefix"].removesuffix(":")), told
+    return address
+
+
 def resolve(vm):
     found = need(vm.run(f"nslookup {INTERNET.name}"))
     assert INTERNET.web in found and INTERNET.web6 in found, found
@@ -120,6 +130,7 @@ def vm_steps(lab, vm, other):
         ("boot", lambda: vm.booted() and "the VM takes commands"),
         ("VM and helper unprivileged", lambda: check_unprivileged(vm)),
         ("lease by DHCP", lambda: take_lease(vm)),
+        ("IPv6 by router advertisement", lambda: take_ipv6_address(vm)),
         ("ping the gateway", lambda: ping(vm, gateway)),
         ("resolve a name", lambda: resolve(vm)),
         ("web page over IPv4", lambda: fetch(vm, f"http://{INTERNET.name}/", UPLINK_ADDRESS)),
