@@ -1,11 +1,13 @@
 """A kernel's TCP and UDP behind the socket: whole under loss, at every size, in parallel."""
 
 import hashlib
+import subprocess
 
 import pytest
 
 from support.kernel_guest import KernelGuest
 from support.lab import INTERNET
+from support.snapshot import wait_until
 
 MEBIBYTE = 1 << 20
 
@@ -43,7 +45,7 @@ def test_whole_both_ways(vm):
 
 @pytest.mark.parametrize("percent", [1, 3, pytest.param(10, marks=pytest.mark.slow)])
 def test_whole_under_loss(lab, vm, percent):
-    lab.internet.nft("table netdev loss { chain drop {"
+    lab.internet.nft("table netdev loss { chain losing {"
                      " type filter hook ingress device uplink1 priority 0;"
                      f" numgen random mod 100 < {percent} drop; }}; }}")
     upload(vm, MEBIBYTE)
@@ -70,7 +72,8 @@ def test_vm_to_vm(lab, plug):
         guest = plug()
         vms.append((KernelGuest(lab, name, guest.mac, guest.socket).dhcp(),
                     guest.helper.json["ip_address"]))
-    vms[0][0].namespace.start("iperf3", "-s", "-1")
-    vms[1][0].run("sh", "-c", f"until busybox nc -w 1 -z {vms[0][1]} 5201 2>/dev/null; do"
-                  " sleep 0.05; done; true", check=False)
-    assert vms[1][0].ping(vms[0][1]).returncode == 0
+    (server, address), (client, _) = vms
+    server.namespace.start("iperf3", "-s", stdout=subprocess.DEVNULL)
+    assert wait_until(lambda: ":5201" in server.run("ss", "-ltn").stdout)
+    assert "bits_per_second" in client.iperf3(address, "-t", "1")
+    assert "bits_per_second" in client.iperf3(address, "-t", "1", "-R")
