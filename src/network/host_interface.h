@@ -44,6 +44,10 @@ class HostInterface {
   virtual void stop() = 0;
 };
 
+// Whether this process may make interfaces at all: the error says what is missing and how to get
+// it. Before anything else is tried.
+Status check_privilege();
+
 // Makes the host side of `config`. Needs privilege: the one step that does. Called once, before
 // threads and before privileges are dropped. `files` are the VM socket's: whoever outlives the
 // others removes them, also when this fails. `vm_socket` is the VM's socket, which a process that
