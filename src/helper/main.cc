@@ -1,1 +1,180 @@
-int main() { return 0; }
+// vmnet-helper: from a process in any state to a sandboxed cable between one VM and the host.
+//
+// The stages are the functions of run_helper(), in order. Privilege ends with drop_privileges();
+// the first byte that a guest wrote is read after enter_sandbox's filter is in place.
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/signal_watch.h"
+#include "forward/datagrams.h"
+#include "forward/peer_watch.h"
+#include "forward/vm_socket.h"
+#include "helper/open_vm_socket.h"
+#include "helper/options.h"
+#include "helper/process.h"
+#include "helper/session.h"
+#include "helper/usage_text.h"
+#include "network/host_interface.h"
+#include "network/real_user.h"
+#include "network/sandbox.h"
+
+namespace vmnet {
+namespace {
+
+// Frames that one system call moves on the VM's socket.
+constexpr size_t kSocketBatch = 64;
+
+struct VmSide {
+  UniqueFd socket;
+  SocketFiles files;  // of a bound socket
+  bool bound = false;
+};
+
+// All of `text`, or an error: the reader may have closed, the disk may be full.
+Status print(std::string_view text) {
+  while (!text.empty()) {
+    ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail_errno("cannot write to standard output", errno);
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  return {};
+}
+
+Status print_shared_interfaces() {
+  auto names = list_shared_interfaces();
+  if (!names) return pass(names);
+  std::string lines;
+  for (const std::string& name : *names) lines += name + "\n";
+  return print(lines);
+}
+
+Result<VmSide> open_vm_side(const VmSocketTarget& target, const RealUser& user,
+                            int start_directory) {
+  VmSide vm;
+  if (target.fd) {
+    auto socket = adopt_vm_socket(*target.fd);
+    if (!socket) return pass(socket);
+    vm.socket = std::move(*socket);
+    return vm;
+  }
+  vm.bound = true;
+  auto opened = as_real_user(user, [&]() -> Status {
+    auto bound = bind_vm_socket(target.path, start_directory);
+    if (!bound) return pass(bound);
+    vm.socket = std::move(bound->socket);
+    vm.files = std::move(bound->files);
+    return {};
+  });
+  if (!opened) return pass(opened);
+  return vm;
+}
+
+// Needs nothing of the file system from here on; clients' relative paths start where we did.
+Status enter_user_and_directory(const RealUser& user, const StartContext& context, bool bound) {
+  tzset();  // reads the time zone's file while that can be read
+  if (auto dropped = drop_privileges(user); !dropped) return dropped;
+  if (bound && context.directory.valid() && fchdir(context.directory.get()) != 0) {
+    log_debug("socket", "clients' relative paths start at /: {}", errno_text(errno));
+  }
+  return restrict_files();
+}
+
+Status forward(const Options& options, const StartContext& context, const RealUser& user, VmSide vm,
+               HostInterface& interface, int stop_fd) {
+  raise_buffers(vm.socket.get());
+  auto watch = PeerWatch::open(vm.socket.get());
+  if (!watch) {
+    // Traffic still shows it: a send to a VM that has gone fails.
+    log_warn("socket", "a VM that ends in silence will not be noticed: {}", watch.error().message);
+    watch = PeerWatch::blind();
+  }
+  if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
+
+  DirectionStats to_vm_stats;
+  auto socket = vm.bound
+                    ? VmSocket::bound(std::move(vm.socket), user.uid, kSocketBatch, to_vm_stats)
+                    : VmSocket::connected(std::move(vm.socket), kSocketBatch, to_vm_stats);
+  if (!socket) return pass(socket);
+  SessionConfig config{
+      .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
+  auto session = Session::create(config, interface, **socket, std::move(*watch), to_vm_stats);
+  if (!session) return pass(session);
+  (*session)->start_threads();
+  if (auto restricted = restrict_system_calls(interface.system_call_needs()); !restricted) {
+    return restricted;
+  }
+
+  if (auto printed = print(to_json(interface.description()) + "\n"); !printed) return printed;
+  switch ((*session)->run()) {
+    case SessionEnd::kStopped:
+      log_debug("helper", "stopped");
+      return {};
+    case SessionEnd::kVmGone:
+      log_debug("helper", "the VM has closed its socket");
+      return {};
+    case SessionEnd::kInterfaceLost:
+      break;
+  }
+  return fail(
+      "the host's network interface is gone: it was deleted, or the helper's keeper killed");
+}
+
+Status run_helper(const Options& options, const StartContext& context) {
+  constexpr std::array kStopSignals = {SIGTERM, SIGINT};
+  auto stop = SignalWatch::start(kStopSignals);
+  if (!stop) return pass(stop);
+  if (auto privileged = check_privilege(); !privileged) return privileged;
+  auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
+  if (!user) return pass(user);
+  auto vm = open_vm_side(options.target, *user, context.directory.get());
+  if (!vm) return pass(vm);
+  auto interface = start_interface(options.network, *user, vm->files, vm->socket.get());
+  if (!interface) return pass(interface);
+  Status result = forward(options, context, *user, std::move(*vm), **interface, stop->fd());
+  (*interface)->stop();
+  return result;
+}
+
+Status run(std::span<const char* const> argv) {
+  auto context = sanitise_process();
+  if (!context) return pass(context);
+  auto options = parse_options(argv);
+  if (!options) return pass(options);
+  if (options->verbose) enable_debug_log();
+  switch (options->action) {
+    case Action::kHelp:
+      return print(helper_usage());
+    case Action::kVersion:
+      return print(version_text());
+    case Action::kListSharedInterfaces:
+      return print_shared_interfaces();
+    case Action::kRun:
+      break;
+  }
+  int inherited = options->target.fd.value_or(-1);
+  if (auto closed = close_stray_descriptors(inherited, context->directory.get()); !closed) {
+    return closed;
+  }
+  return run_helper(*options, *context);
+}
+
+}  // namespace
+}  // namespace vmnet
+
+int main(int argc, char** argv) {
+  if (argc < 1) return 1;
+  auto result = vmnet::run({argv, static_cast<size_t>(argc)});
+  if (result) return 0;
+  vmnet::log_error("helper", "{}", result.error().message);
+  return 1;
+}

@@ -1,5 +1,5 @@
-// The process's capability sets, by the raw system calls (capabilities(7)): libcap would be one more
-// library in a root program for four small functions.
+// The process's capability sets, by the raw system calls (capabilities(7)): libcap would be one
+// more library in a root program for four small functions.
 #pragma once
 
 #include <cstdint>

@@ -7,13 +7,13 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
-#include "helper/sandbox.h"
+#include "network/sandbox.h"
 
 namespace vmnet {
 namespace {
 
-// Every right of the file system up to ABI 7 (Linux 6.15), by bit: execute 0, write file 1, ..., and
-// those that newer ABIs added: refer 13, truncate 14, ioctl on devices 15.
+// Every right of the file system up to ABI 7 (Linux 6.15), by bit: execute 0, write file 1, ...,
+// and those that newer ABIs added: refer 13, truncate 14, ioctl on devices 15.
 uint64_t file_rights(int abi) {
   int rights = 13;
   if (abi >= 2) rights = 14;

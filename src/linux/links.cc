@@ -9,6 +9,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
 namespace vmnet {
@@ -21,6 +22,12 @@ std::string kind_of(const nlattr* link_info) {
   });
   return kind;
 }
+
+// IFLA_BR_FDB_MAX_LEARNED (Linux 6.7; older kernels ignore it, and Debian 12's headers lack it).
+constexpr uint16_t kBridgeMaxLearned = 49;
+
+// A guest that invents MACs must not fill the host's memory. The VMs' own need no learning.
+constexpr uint32_t kMaxLearnedMacs = 1024;
 
 Mac mac_of(const nlattr* attribute) {
   Mac mac;
@@ -59,29 +66,6 @@ Link parse_link(const nlmsghdr* message) {
     }
   });
   return link;
-}
-
-// The index that a device just created by name got.
-Result<int> index_of(NetlinkSocket& netlink, const std::string& name) {
-  NetlinkMessage message(RTM_GETLINK, 0);
-  message.add_family_header<ifinfomsg>();
-  message.put_string(IFLA_IFNAME, name);
-  int index = 0;
-  auto answered =
-      netlink.query(message, fmt::format("cannot find device {}", name),
-                    [&index](const nlmsghdr* answer) { index = parse_link(answer).index; });
-  if (!answered) return pass(answered);
-  return index;
-}
-
-// No automatic link-local address: IPv6 addresses of the network are the bridge's, and ours to
-// give. The kernel heeds this for a device that exists, not in the request that creates it.
-void put_no_ipv6_address(NetlinkMessage& message) {
-  nlattr* families = message.begin_nest(IFLA_AF_SPEC);
-  nlattr* ipv6 = message.begin_nest(AF_INET6);
-  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-  message.end_nest(ipv6);
-  message.end_nest(families);
 }
 
 Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
@@ -124,6 +108,18 @@ const Link* find_link(const std::vector<Link>& links, int index) {
   return found == links.end() ? nullptr : &*found;
 }
 
+Result<int> find_index(NetlinkSocket& netlink, const std::string& name) {
+  NetlinkMessage message(RTM_GETLINK, 0);
+  message.add_family_header<ifinfomsg>();
+  message.put_string(IFLA_IFNAME, name);
+  int index = 0;
+  auto answered =
+      netlink.query(message, fmt::format("cannot find device {}", name),
+                    [&index](const nlmsghdr* answer) { index = parse_link(answer).index; });
+  if (!answered) return pass(answered);
+  return index;
+}
+
 Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const Mac& mac) {
   NetlinkMessage message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   message.add_family_header<ifinfomsg>();
@@ -136,12 +132,13 @@ Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const
   message.put_u32(IFLA_BR_STP_STATE, 0);
   message.put_u32(IFLA_BR_FORWARD_DELAY, 0);
   message.put_u8(IFLA_BR_MCAST_SNOOPING, 0);
+  message.put_u32(kBridgeMaxLearned, kMaxLearnedMacs);
   message.end_nest(data);
   message.end_nest(info);
   // ROOT: the name is ours, numbered; the MAC is computed from the network's address.
   auto created = netlink.request(message, fmt::format("cannot create bridge {}", name));
   if (!created) return pass(created);
-  return index_of(netlink, name);
+  return find_index(netlink, name);
 }
 
 Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int lower,
@@ -160,7 +157,7 @@ Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int 
   // ROOT: `lower` is the index of a device that the caller looked up and checked.
   auto created = netlink.request(message, fmt::format("cannot create macvtap {}", name));
   if (!created) return pass(created);
-  return index_of(netlink, name);
+  return find_index(netlink, name);
 }
 
 Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias) {
@@ -170,13 +167,29 @@ Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias) {
   return netlink.request(message, fmt::format("cannot set the alias of device {}", index));
 }
 
-Status set_up(NetlinkSocket& netlink, int index) {
+Status forbid_automatic_address(NetlinkSocket& netlink, int index) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  // The kernel heeds this neither in the request that creates a device nor in the one that sets it
+  // up: by then the address is there.
+  nlattr* families = message.begin_nest(IFLA_AF_SPEC);
+  nlattr* ipv6 = message.begin_nest(AF_INET6);
+  message.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  message.end_nest(ipv6);
+  message.end_nest(families);
+  auto set = netlink.request(message, fmt::format("cannot keep device {} without IPv6", index));
+  // A kernel without IPv6 gives no address either.
+  if (!set && (set.error().os_errno == EAFNOSUPPORT || set.error().os_errno == EOPNOTSUPP))
+    return {};
+  return set;
+}
+
+Status set_link_up(NetlinkSocket& netlink, int index) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.add_family_header<ifinfomsg>();
   header->ifi_index = index;
   header->ifi_flags = IFF_UP;
   header->ifi_change = IFF_UP;
-  put_no_ipv6_address(message);
   return netlink.request(message, fmt::format("cannot set device {} up", index));
 }
 
@@ -187,7 +200,6 @@ Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated)
   header->ifi_flags = IFF_UP;
   header->ifi_change = IFF_UP;
   message.put_u32(IFLA_MASTER, static_cast<uint32_t>(bridge));
-  put_no_ipv6_address(message);
   // ROOT: the port is the TAP that this process created.
   if (auto attached = netlink.request(message, "cannot attach the TAP to the bridge"); !attached) {
     return attached;
@@ -201,6 +213,17 @@ Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated)
   port.put_u8(IFLA_BRPORT_ISOLATED, 1);
   port.end_nest(settings);
   return netlink.request(port, "cannot isolate the TAP");
+}
+
+Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac) {
+  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
+  auto* header = message.add_family_header<ndmsg>();
+  header->ndm_family = AF_BRIDGE;
+  header->ndm_ifindex = port;
+  header->ndm_state = NUD_NOARP;  // static: it neither ages nor counts as learned
+  header->ndm_flags = NTF_MASTER;
+  message.put_bytes(NDA_LLADDR, mac.bytes.data(), mac.bytes.size());
+  return netlink.request(message, "cannot enter the VM's MAC into the bridge's forwarding table");
 }
 
 Status delete_link(NetlinkSocket& netlink, int index) {

@@ -35,6 +35,9 @@ Result<std::vector<Link>> list_links(NetlinkSocket& netlink);
 const Link* find_link(const std::vector<Link>& links, std::string_view name);
 const Link* find_link(const std::vector<Link>& links, int index);
 
+// The index of the device with that name.
+Result<int> find_index(NetlinkSocket& netlink, const std::string& name);
+
 // Creates a bridge with that MAC, without spanning tree and multicast snooping, down. Fails with
 // EEXIST where the name is taken. Returns its index.
 Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const Mac& mac);
@@ -47,12 +50,18 @@ Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int 
 inline constexpr size_t kMaxAlias = 255;
 Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias);
 
-// Sets a device up, without an automatic IPv6 address.
-Status set_up(NetlinkSocket& netlink, int index);
+// No automatic link-local address on a device: IPv6 addresses of a network are the bridge's, and
+// ours to give. Before it is set up.
+Status forbid_automatic_address(NetlinkSocket& netlink, int index);
 
-// Makes `index` a port of `bridge` and sets it up, without an IPv6 address of its own. Isolated
-// ports do not reach each other (Linux 4.18).
+Status set_link_up(NetlinkSocket& netlink, int index);
+
+// Makes `index` a port of `bridge` and sets it up. Isolated ports do not reach each other
+// (Linux 4.18).
 Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated);
+
+// Tells a bridge that `mac` is behind `port`, without waiting for its first frame.
+Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac);
 
 // Deletes a device. One that is gone already is no error.
 Status delete_link(NetlinkSocket& netlink, int index);

@@ -17,18 +17,6 @@ constexpr size_t kReceiveSize = 32768;
 // How often an interrupted dump is repeated: only a host in constant change gets that far.
 constexpr int kMaxDumpAttempts = 10;
 
-struct QueryState {
-  const std::function<void(const nlmsghdr*)>* handle;
-  bool interrupted = false;
-};
-
-int on_query_message(const nlmsghdr* message, void* data) {
-  auto* state = static_cast<QueryState*>(data);
-  if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) state->interrupted = true;
-  (*state->handle)(message);
-  return MNL_CB_OK;
-}
-
 int on_attribute(const nlattr* attribute, void* data) {
   (*static_cast<const std::function<void(const nlattr*)>*>(data))(attribute);
   return MNL_CB_OK;
@@ -93,31 +81,52 @@ Status NetlinkSocket::request(NetlinkMessage& message, std::string_view what) {
   return query(message, what, [](const nlmsghdr*) {});
 }
 
+NetlinkSocket::Answer NetlinkSocket::read_answer(
+    std::span<const uint8_t> data, const std::function<void(const nlmsghdr*)>& handle) const {
+  Answer answer;
+  int left = static_cast<int>(data.size());
+  const auto* message = reinterpret_cast<const nlmsghdr*>(data.data());
+  for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+    if (message->nlmsg_seq != sequence_) continue;  // the rest of an answer given up before
+    if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) answer.interrupted = true;
+    if (message->nlmsg_type == NLMSG_DONE) {
+      answer.complete = true;
+    } else if (message->nlmsg_type == NLMSG_ERROR) {
+      const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message));
+      answer.complete = true;
+      answer.error = -error->error;
+    } else if (message->nlmsg_type >= NLMSG_MIN_TYPE) {
+      handle(message);
+      answer.handled = true;
+    }
+  }
+  return answer;
+}
+
 Status NetlinkSocket::query(NetlinkMessage& message, std::string_view what,
                             const std::function<void(const nlmsghdr*)>& handle,
                             const std::function<void()>& restart) {
   std::array<uint8_t, kReceiveSize> buffer{};
+  bool one_message = (message.header()->nlmsg_flags & (NLM_F_DUMP | NLM_F_ACK)) == 0;
   for (int attempt = 0; attempt < kMaxDumpAttempts; attempt++) {
     if (attempt > 0 && restart) restart();
     if (auto sent = send(message, what); !sent) return sent;
-    QueryState state{.handle = &handle};
-    int more = MNL_CB_OK;
-    while (more > MNL_CB_STOP) {
+    Answer answer;
+    while (!answer.complete && !(one_message && answer.handled)) {
       ssize_t size = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
       if (size < 0 && errno == EINTR) continue;
-      if (size < 0) {
-        return fail_errno(what, errno == EAGAIN ? ETIMEDOUT : errno,
-                          errno == EAGAIN ? "the kernel did not answer" : "");
+      if (size < 0 && errno == EAGAIN) {
+        return fail_errno(what, ETIMEDOUT, "the kernel did not answer");
       }
-      more = mnl_cb_run(buffer.data(), static_cast<size_t>(size), sequence_, port_id(),
-                        on_query_message, &state);
-      if (more < 0) return fail_errno(what, errno);
-      // A get without NLM_F_DUMP and without NLM_F_ACK ends with its one message.
-      if ((message.header()->nlmsg_flags & (NLM_F_DUMP | NLM_F_ACK)) == 0) break;
+      if (size < 0) return fail_errno(what, errno);
+      Answer part = read_answer({buffer.data(), static_cast<size_t>(size)}, handle);
+      part.interrupted = part.interrupted || answer.interrupted;
+      answer = part;
     }
-    if (!state.interrupted) return {};
+    if (answer.error != 0) return fail_errno(what, answer.error);
+    if (!answer.interrupted) return {};
   }
-  return fail_errno(what, EBUSY, "the host's interfaces keep changing; try again");
+  return fail_errno(what, EBUSY, "the host's network keeps changing; try again");
 }
 
 Status NetlinkSocket::join_group(int group) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -93,6 +94,16 @@ class NetlinkSocket {
   };
   explicit NetlinkSocket(mnl_socket* socket) : socket_(socket) {}
   Status send(NetlinkMessage& message, std::string_view what);
+
+  // What one read brought of the answer to the request sent last.
+  struct Answer {
+    bool complete = false;
+    bool handled = false;      // it had a message of its own
+    bool interrupted = false;  // a dump that changed under way
+    int error = 0;             // errno
+  };
+  Answer read_answer(std::span<const uint8_t> data,
+                     const std::function<void(const nlmsghdr*)>& handle) const;
 
   std::unique_ptr<mnl_socket, Close> socket_;
   uint32_t sequence_ = 0;

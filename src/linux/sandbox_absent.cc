@@ -2,7 +2,7 @@
 // time, there is no sandbox (src/CMakeLists.txt chooses).
 
 #include "base/log.h"
-#include "helper/sandbox.h"
+#include "network/sandbox.h"
 
 namespace vmnet {
 

@@ -10,7 +10,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 
-#include "helper/sandbox.h"
+#include "network/sandbox.h"
 
 namespace vmnet {
 namespace {
@@ -40,6 +40,7 @@ constexpr std::array kAllowed = {
     // The end.
     SCMP_SYS(rt_sigreturn),
     SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(shutdown),
     SCMP_SYS(wait4),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
@@ -62,11 +63,9 @@ int add_rules(scmp_filter_ctx filter, const SystemCallNeeds& needs) {
   for (int call : kAllowed) add(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
   // Memory, but none that can be executed.
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    add(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                         scmp_arg_cmp{.arg = 2,
-                                      .op = SCMP_CMP_MASKED_EQ,
-                                      .datum_a = PROT_EXEC,
-                                      .datum_b = 0}));
+    add(seccomp_rule_add(
+        filter, SCMP_ACT_ALLOW, call, 1,
+        scmp_arg_cmp{.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0}));
   }
   if (needs.set_mac_address) {
     add(seccomp_rule_add(

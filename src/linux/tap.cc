@@ -84,8 +84,8 @@ Result<dev_t> wait_for_node(NetlinkSocket& uevents, int index) {
   while (true) {
     sockaddr_nl sender{};
     iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
-    msghdr message{.msg_name = &sender, .msg_namelen = sizeof(sender), .msg_iov = &part,
-                   .msg_iovlen = 1};
+    msghdr message{
+        .msg_name = &sender, .msg_namelen = sizeof(sender), .msg_iov = &part, .msg_iovlen = 1};
     ssize_t size = recvmsg(uevents.fd(), &message, MSG_DONTWAIT);
     if (size >= 0) {
       if (sender.nl_pid != 0) continue;  // not from the kernel
@@ -96,28 +96,25 @@ Result<dev_t> wait_for_node(NetlinkSocket& uevents, int index) {
     if (errno == EINTR || errno == ENOBUFS) continue;
     pollfd entry{.fd = uevents.fd(), .events = POLLIN, .revents = 0};
     if (poll(&entry, 1, kUeventTimeout) == 0) {
-      return fail(fmt::format("cannot open macvtap {}: the kernel announced no device node", index));
+      return fail(
+          fmt::format("cannot open macvtap {}: the kernel announced no device node", index));
     }
   }
 }
 
 }  // namespace
 
-Result<Tap> create_tap(TapOffload offload) {
-  Tap tap;
-  tap.fd = UniqueFd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!tap.fd.valid()) {
+Result<UniqueFd> create_tap(const std::string& name, TapOffload offload) {
+  UniqueFd fd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) {
     return fail_errno("cannot open /dev/net/tun", errno,
                       errno == ENOENT ? "load the tun module: modprobe tun" : "");
   }
   ifreq request{};
-  // The kernel puts the first free number in place of %d.
-  std::string pattern = std::string(kTapPrefix) + "%d";
-  pattern.copy(request.ifr_name, IFNAMSIZ - 1);
-  if (auto attached = attach_as_tap(tap.fd.get(), request); !attached) return pass(attached);
-  tap.name = request.ifr_name;
-  if (auto set = set_offload(tap.fd.get(), offload); !set) return pass(set);
-  return tap;
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (auto attached = attach_as_tap(fd.get(), request); !attached) return pass(attached);
+  if (auto set = set_offload(fd.get(), offload); !set) return pass(set);
+  return fd;
 }
 
 Result<NetlinkSocket> open_uevents() {

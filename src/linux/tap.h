@@ -15,18 +15,12 @@
 
 namespace vmnet {
 
-struct Tap {
-  UniqueFd fd;
-  std::string name;
-  int index = 0;
-};
-
 // What the kernel may leave to us on a TAP: unfinished checksums and unsplit segments.
 enum class TapOffload { kOff, kOn };
 
-// Creates a TAP "vmnet-tap<n>" that vanishes with its descriptor, down.
-// ROOT: opens /dev/net/tun; nothing of the user's goes in.
-Result<Tap> create_tap(TapOffload offload);
+// Creates the TAP `name`, which no device has, down. It vanishes with its descriptor.
+// ROOT: opens /dev/net/tun; the name is ours, numbered.
+Result<UniqueFd> create_tap(const std::string& name, TapOffload offload);
 
 // Opens the device node of a macvtap that was just created, and sets it up as a TAP. `uevents` is a
 // NETLINK_KOBJECT_UEVENT socket opened before the macvtap was created: the node's number comes from

@@ -12,6 +12,7 @@
 #include "network/config.h"
 #include "network/description.h"
 #include "network/real_user.h"
+#include "network/sandbox.h"
 #include "network/socket_files.h"
 
 namespace vmnet {
@@ -35,17 +36,25 @@ class HostInterface {
   // Becomes readable (poll) when the interface is lost and the helper must end; -1: never.
   virtual int lost_fd() const = 0;
 
+  // What endpoint() needs of the sandbox.
+  virtual SystemCallNeeds system_call_needs() const = 0;
+
   // Releases everything on the host and waits until that is done. Called once, by main's thread,
   // after the forwarders have ended.
   virtual void stop() = 0;
 };
 
+// Whether this process may make interfaces at all: the error says what is missing and how to get
+// it. Before anything else is tried.
+Status check_privilege();
+
 // Makes the host side of `config`. Needs privilege: the one step that does. Called once, before
-// threads and before privileges are dropped. `files` are the VM socket's, removed by whoever
-// outlives the others. An error leaves nothing changed on the host.
+// threads and before privileges are dropped. `files` are the VM socket's: whoever outlives the
+// others removes them, also when this fails. `vm_socket` is the VM's socket, which a process that
+// stays privileged must not hold. An error leaves nothing changed on the host.
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
-                                                       const SocketFiles& files);
+                                                       const SocketFiles& files, int vm_socket);
 
 // The names usable with --shared-interface, sorted. Needs no privilege.
 Result<std::vector<std::string>> list_shared_interfaces();

@@ -1,0 +1,130 @@
+#include "linux/guard_rules.h"
+
+#include <array>
+
+#include <linux/if_ether.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_bridge.h>
+
+namespace vmnet {
+namespace {
+
+// IEEE 802.1D's sixteen link-local groups: spanning tree, pause, LACP, 802.1X, LLDP.
+constexpr Mac kLinkLocalGroups{{0x01, 0x80, 0xc2, 0x00, 0x00, 0x00}};
+constexpr Mac kLinkLocalGroupsMask{{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0}};
+
+// eth_type_trans(): a length instead of an EtherType, so an LLC header follows.
+constexpr uint16_t kLlc = ETH_P_802_2;
+
+// ICMPv6 types (RFC 4861).
+constexpr uint8_t kRouterSolicit = 133;
+constexpr uint8_t kRouterAdvert = 134;
+constexpr uint8_t kNeighborSolicit = 135;
+constexpr uint8_t kNeighborAdvert = 136;
+constexpr uint8_t kRedirect = 137;
+constexpr uint32_t kNeighborAdvertTarget = 8;  // offset of the target address
+
+// Before br_netfilter (0), NAT (-300) and filters (-200) of the bridge family.
+constexpr int32_t kBeforeOthers = -400;
+constexpr int32_t kBridgeFilterPriority =
+    -200;  // linux/netfilter_bridge.h, NF_BR_PRI_FILTER_BRIDGED
+
+// LLDP, spanning tree and their like are between a bridge and its switch, never a VM's. The bridge
+// also learns the sender of such a frame without asking the bridge family's prerouting hook
+// (br_handle_frame, seen on 6.18), so they would move another VM's MAC.
+void drop_link_local_groups(NftChain& chain) {
+  chain.rule().ether_daddr_masked(kLinkLocalGroupsMask, kLinkLocalGroups).drop();
+}
+
+// A second VLAN tag (receivers strip nested priority tags) and SNAP (some systems take IP in it)
+// would carry what the rules behind this do not see. The kernel itself takes one tag off.
+void drop_wrapped_packets(NftChain& chain) {
+  static constexpr std::array<uint16_t, 2> kVlanTypes{ETH_P_8021Q, ETH_P_8021AD};
+  chain.rule().meta_protocol_in(kVlanTypes).drop();
+  chain.rule().meta_protocol(kLlc).network_bytes(0, {0xaa, 0xaa}).drop();
+}
+
+void drop_gateway_impostors(NftChain& chain, const RuleConfig& config) {
+  chain.rule().ether_saddr(config.gateway_mac).drop();
+  if (config.gateway_ipv4) {
+    chain.rule().ip_saddr(*config.gateway_ipv4).drop();
+    chain.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
+  }
+  for (const auto& gateway : {config.gateway_link_local, config.gateway_ula}) {
+    if (!gateway) continue;
+    chain.rule().ip6_saddr(*gateway).drop();
+    chain.rule()
+        .icmpv6_type(kNeighborAdvert)
+        .transport_bytes(kNeighborAdvertTarget, {gateway->bytes.begin(), gateway->bytes.end()})
+        .drop();
+  }
+}
+
+// DHCP and router advertisements are answered before the TAP, so none of it belongs behind it. A
+// client takes an offer from any port, so its own ports are closed as well as the server's.
+void drop_rogue_servers(NftChain& chain) {
+  static constexpr std::array<uint16_t, 2> kServerPorts{67, 547};
+  static constexpr std::array<uint16_t, 3> kTargetPorts{67, 68, 546};
+  static constexpr std::array<uint8_t, 3> kRouterTypes{kRouterSolicit, kRouterAdvert, kRedirect};
+  static constexpr std::array<uint8_t, 2> kNeighborTypes{kNeighborSolicit, kNeighborAdvert};
+  // Hop-by-hop, routing, fragment, destination options: behind a fragment header they hide what
+  // the packet is until it is whole again (RFC 7112).
+  static constexpr std::array<uint8_t, 4> kExtensionHeaders{0, 43, 44, 60};
+  chain.rule().udp_sport_in(kServerPorts).drop();
+  chain.rule().udp_dport_in(kTargetPorts).drop();
+  chain.rule().icmpv6_type_in(kRouterTypes).drop();
+  chain.rule().icmpv6_type_in(kNeighborTypes).exthdr_frag_exists().drop();
+  chain.rule().frag_nexthdr_in(kExtensionHeaders).drop();
+}
+
+}  // namespace
+
+NftTable ingress_table(const RuleConfig& config) {
+  NftTable table(NftFamily::kNetdev, config.tap);
+  NftChain& from_vm =
+      table.chain("from_vm", {.number = NF_NETDEV_INGRESS, .priority = 0, .device = config.tap});
+  drop_link_local_groups(from_vm);
+  if (config.mode == Mode::kBridged) return table;
+  drop_wrapped_packets(from_vm);
+  drop_gateway_impostors(from_vm, config);
+  drop_rogue_servers(from_vm);
+  return table;
+}
+
+NftTable bridge_table(const RuleConfig& config) {
+  NftTable table(NftFamily::kBridge, config.tap);
+  table.set({.name = kVmMacsSet,
+             .type = kNftEtherAddress,
+             .max_size = kMaxVmMacs,
+             .elements = {element(config.vm_mac)}});
+  NftChain& others =
+      table.chain("others", {.number = NF_BR_PRE_ROUTING, .priority = kBeforeOthers});
+  // Every frame of every port of the host comes here once for each helper, so a rule asks first
+  // what is nearly always false, and for the port last.
+  if (config.mode == Mode::kBridged) {
+    // The user's bridge: only our other VMs are kept from it, not the user's own machines.
+    others.rule().ether_saddr_in(kVmMacsSet).iifname("vmnet-tap*").iifname_not(config.tap).drop();
+    return table;
+  }
+  others.rule().ether_saddr_in(kVmMacsSet).iifname_not(config.tap).drop();
+  if (config.vm_ipv4) {
+    others.rule().ip_saddr(*config.vm_ipv4).iifname_not(config.tap).drop();
+    others.rule().arp_saddr_ip(*config.vm_ipv4).iifname_not(config.tap).drop();
+  }
+  if (config.isolation) {
+    NftChain& isolation =
+        table.chain("isolation", {.number = NF_BR_FORWARD, .priority = kBridgeFilterPriority});
+    isolation.rule().iifname(config.tap).drop();
+    isolation.rule().oifname(config.tap).drop();
+  }
+  if (!config.subnet) {
+    // The host has no address here, so it takes no part: otherwise a VM could reach the host's
+    // other addresses by the bridge's MAC, and ARP would tell it them.
+    NftChain& to_host =
+        table.chain("to_host", {.number = NF_BR_LOCAL_IN, .priority = kBridgeFilterPriority});
+    to_host.rule().iifname(config.tap).drop();
+  }
+  return table;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,94 @@
+#include "linux/helper_rules.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <linux/netlink.h>
+
+#include "linux/guard_rules.h"
+#include "linux/identity.h"
+#include "linux/nft_batch.h"
+#include "linux/routing_rules.h"
+
+namespace vmnet {
+namespace {
+
+// How long a table of the same name may still be there: its helper has lost the TAP already and
+// its socket closes a moment later.
+constexpr std::chrono::milliseconds kTakenWait{1000};
+constexpr std::chrono::milliseconds kTakenPause{5};
+
+bool routes(const RuleConfig& config) { return config.mode != Mode::kBridged; }
+
+NftBatch install_batch(const RuleConfig& config) {
+  NftBatch batch;
+  batch.create_owned(ingress_table(config));
+  batch.create_owned(bridge_table(config));
+  if (routes(config)) batch.create_owned(routing_table(config));
+  return batch;
+}
+
+std::vector<NftElement> elements(const std::vector<std::string>& interfaces) {
+  std::vector<NftElement> list;
+  for (const auto& name : interfaces) list.push_back(element(name));
+  return list;
+}
+
+Status check_uplinks(const std::vector<std::string>& uplinks) {
+  if (uplinks.size() <= kMaxGuardedUplinks) return {};
+  return fail(fmt::format("the host has {} uplinks, at most {} are supported", uplinks.size(),
+                          kMaxGuardedUplinks));
+}
+
+}  // namespace
+
+HelperRules::HelperRules(NetlinkSocket socket, RuleConfig config)
+    : socket_(std::move(socket)), config_(std::move(config)), vm_macs_{config_.vm_mac} {}
+
+Result<HelperRules> HelperRules::install(const RuleConfig& config) {
+  if (auto checked = check_uplinks(config.guarded_uplinks); !checked) return pass(checked);
+  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!socket) return pass(socket);
+  auto deadline = std::chrono::steady_clock::now() + kTakenWait;
+  while (true) {
+    auto installed = install_batch(config).commit(*socket);
+    if (installed) return HelperRules(std::move(*socket), config);
+    bool taken = installed.error().os_errno == EEXIST;
+    if (!taken || std::chrono::steady_clock::now() > deadline) return pass(installed);
+    std::this_thread::sleep_for(kTakenPause);
+  }
+}
+
+Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
+  if (is_vm_mac(mac) || std::ranges::find(vm_macs_, mac) != vm_macs_.end()) return true;
+  if (vm_macs_.size() >= kMaxVmMacs) return false;
+  NftBatch batch;
+  batch.add_elements(NftTable(NftFamily::kBridge, config_.tap), kVmMacsSet, {element(mac)});
+  if (auto added = batch.commit(socket_); !added) return pass(added);
+  vm_macs_.push_back(mac);
+  return true;
+}
+
+Status HelperRules::set_guarded_uplinks(const std::vector<std::string>& uplinks) {
+  if (config_.mode != Mode::kShared) return {};
+  if (auto checked = check_uplinks(uplinks); !checked) return checked;
+  NftTable table(NftFamily::kInet, config_.tap);
+  NftBatch batch;
+  batch.flush_set(table, kGuardedUplinksSet);
+  batch.add_elements(table, kGuardedUplinksSet, elements(uplinks));
+  return batch.commit(socket_);
+}
+
+Status HelperRules::remove() {
+  NftBatch batch;
+  batch.remove_table(NftFamily::kNetdev, config_.tap);
+  batch.remove_table(NftFamily::kBridge, config_.tap);
+  if (routes(config_)) batch.remove_table(NftFamily::kInet, config_.tap);
+  return batch.commit(socket_);
+}
+
+}  // namespace vmnet

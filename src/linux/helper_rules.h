@@ -1,0 +1,70 @@
+// The nftables rules of one helper: what its VM may say, what others may say in its name, and how
+// its network reaches the world. docs/linux.md shows them as `nft list ruleset` prints them.
+//
+// A helper has a table named after its TAP in up to three families: netdev (what comes from the
+// VM), bridge (what other ports send), inet (what is routed). They belong to the netlink socket of
+// HelperRules: the kernel removes them when it closes, whatever ends the process, and neither
+// `nft flush ruleset` nor a firewall's reload touches them. Other tables' rules work beside them:
+// an accept here ends this chain only, a drop anywhere is final.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/mac.h"
+#include "base/result.h"
+#include "linux/netlink.h"
+#include "network/config.h"
+
+namespace vmnet {
+
+struct RuleConfig {
+  Mode mode = Mode::kShared;
+  std::string tap;     // also the tables' name
+  std::string bridge;  // ours, or in bridged mode the user's
+  Mac gateway_mac;     // the bridge's; unused in bridged mode
+  Mac vm_mac;
+  std::optional<Ipv4> vm_ipv4;       // what DHCP gives this VM
+  std::optional<Ipv4Subnet> subnet;  // none: the host has no address in this network
+  std::optional<Ipv4> gateway_ipv4;
+  std::optional<Ipv6> gateway_link_local;
+  std::optional<Ipv6> gateway_ula;
+  std::optional<Ipv6> ipv6_prefix;  // of the /64
+  bool isolation = false;
+  // Interfaces whose forwarding was switched on for our VMs: they forward nothing else.
+  std::vector<std::string> guarded_uplinks;
+};
+
+// MACs that a VM can hold at a time beyond its own; a guest cannot fill the kernel's memory.
+inline constexpr size_t kMaxVmMacs = 16;
+inline constexpr size_t kMaxGuardedUplinks = 64;
+
+// One thread. Moved freely; the destructor closes the socket, so the kernel removes the tables.
+class HelperRules {
+ public:
+  // Makes all tables in one transaction: an error leaves none. The devices must exist. A table of
+  // an ending helper whose TAP had the same name is waited for, up to a second.
+  static Result<HelperRules> install(const RuleConfig& config);
+
+  // A MAC that the VM uses beside its own (seen in the bridge's forwarding table): others may not
+  // use it any more, unless it is a MAC made for some VM (kVmMacPrefix), which is that VM's alone
+  // to hold. False in the result: there are kMaxVmMacs already, the VM's problem alone.
+  Result<bool> add_vm_mac(const Mac& mac);
+
+  // Replaces the list; shared mode only (ignored otherwise).
+  Status set_guarded_uplinks(const std::vector<std::string>& uplinks);
+
+  // Removes the tables now, in one transaction. Nothing may be called after it.
+  Status remove();
+
+ private:
+  HelperRules(NetlinkSocket socket, RuleConfig config);
+
+  NetlinkSocket socket_;
+  RuleConfig config_;
+  std::vector<Mac> vm_macs_;
+};
+
+}  // namespace vmnet

@@ -1,0 +1,418 @@
+#include "linux/host_network.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/rtnetlink.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "linux/firewall_check.h"
+#include "linux/forwarding.h"
+#include "linux/identity.h"
+#include "linux/neighbours.h"
+#include "linux/tap.h"
+
+namespace vmnet {
+namespace {
+
+// A helper that was just ended needs about 0.1 s to remove its VM's device.
+constexpr std::chrono::seconds kInterfaceIdWait{3};
+constexpr std::chrono::milliseconds kInterfaceIdPoll{20};
+
+Result<Uuid> random_uuid() {
+  std::array<uint8_t, 16> bytes{};
+  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    return fail_errno("cannot draw a random interface id", errno);
+  }
+  return uuid_v4(bytes);
+}
+
+// The host's identity, an input to the hash of its IPv6 prefix; empty where there is none.
+std::string machine_id() {
+  UniqueFd file(open("/etc/machine-id", O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  std::array<char, 64> text{};
+  ssize_t size = file.valid() ? read(file.get(), text.data(), text.size()) : 0;
+  return {text.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))};
+}
+
+std::vector<std::string> names_of(const std::set<int>& devices, const std::vector<Link>& links) {
+  std::vector<std::string> names;
+  for (int device : devices) {
+    const Link* link = find_link(links, device);
+    if (link != nullptr && !link->name.starts_with(kOwnPrefix) && link->name != "lo") {
+      names.push_back(link->name);
+    }
+  }
+  return names;
+}
+
+// The lock, taken when no VM on the host has that interface id.
+struct LockedState {
+  NetworkLock lock;
+  NetworkState state;
+};
+
+Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                   const Uuid& interface_id) {
+  auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
+  while (true) {
+    auto lock = NetworkLock::acquire(netfilter);
+    if (!lock) return pass(lock);
+    auto state = sweep_leftovers(netlink, netfilter);
+    if (!state) return pass(state);
+    if (!state->find_vm(interface_id)) {
+      return LockedState{.lock = std::move(*lock), .state = std::move(*state)};
+    }
+    if (std::chrono::steady_clock::now() > give_up) {
+      return fail(fmt::format(
+          "--interface-id {}: a running VM has it (see `ip -d link`); give each VM its own",
+          to_string(interface_id)));
+    }
+    {
+      auto released = std::move(*lock);
+    }
+    std::this_thread::sleep_for(kInterfaceIdPoll);
+  }
+}
+
+}  // namespace
+
+HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter,
+                         const NetworkConfig& config, uid_t user)
+    : netlink_(std::move(netlink)),
+      netfilter_(std::make_unique<NetlinkSocket>(std::move(netfilter))),
+      config_(config),
+      user_(user) {}
+
+Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user) {
+  auto netlink = NetlinkSocket::open(NETLINK_ROUTE);
+  if (!netlink) return pass(netlink);
+  auto netfilter = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return pass(netfilter);
+  auto id = config.interface_id ? Result<Uuid>(*config.interface_id) : random_uuid();
+  if (!id) return pass(id);
+
+  HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user);
+  network.facts_.interface_id = *id;
+  network.facts_.vm_mac = vm_mac(*id);
+  auto locked = lock_and_sweep(network.netlink_, *network.netfilter_, *id);
+  if (!locked) return pass(locked);
+  if (auto made = network.make(locked->state); !made) {
+    network.remove_all();
+    return pass(made);
+  }
+  return network;
+}
+
+Status HostNetwork::make(const NetworkState& state) {
+  auto attached = config_.mode == Mode::kBridged ? attach_to_shared_interface(state)
+                                                 : attach_to_own_network(state);
+  if (!attached) return attached;
+  return watch();
+}
+
+Status HostNetwork::attach_to_own_network(const NetworkState& state) {
+  auto used = list_used_subnets(netlink_);
+  if (!used) return pass(used);
+  std::erase_if(*used, [&state](const UsedSubnet& subnet) {
+    const Link* link = find_link(state.links, subnet.device);
+    return link != nullptr && is_own_bridge(*link);
+  });
+  auto plan = plan_network(config_, state.networks, *used, state.links);
+  if (!plan) return pass(plan);
+  if (plan->join != nullptr) {
+    record_ = plan->record;
+    bridge_ = plan->join->bridge;
+    bridge_name_ = plan->join->name;
+  } else if (auto created = create_network(state, std::move(plan->record)); !created) {
+    return created;
+  }
+
+  facts_.addresses = record_.addresses;
+  facts_.ipv6_prefix = record_.ipv6_prefix;
+  facts_.gateway_mac = bridge_mac(canonical_name(record_));
+  if (record_.addresses) {
+    std::vector<Ipv4> taken = state.addresses_on(bridge_);
+    auto in_use = addresses_in_use(netlink_, bridge_);
+    if (!in_use) return pass(in_use);
+    taken.insert(taken.end(), in_use->begin(), in_use->end());
+    const Uuid* lasting_id = config_.interface_id ? &*config_.interface_id : nullptr;
+    auto address = choose_address(*record_.addresses, lasting_id, taken);
+    if (!address) return pass(address);
+    facts_.vm_address = *address;
+  }
+  if (auto attached = attach_tap(); !attached) return attached;
+  if (record_.kind != NetworkKind::kShared) return {};
+  return enable_uplinks();
+}
+
+// The alias comes last: a bridge without one is a start that was killed.
+Status HostNetwork::create_network(const NetworkState& state, NetworkRecord record) {
+  record_ = std::move(record);
+  auto name = choose_bridge_name(record_.kind, state.links);
+  if (!name) return pass(name);
+  bridge_name_ = *name;
+  bool shared = record_.kind == NetworkKind::kShared;
+  bool ipv6 = shared && host_has_ipv6();
+  std::string canonical = canonical_name(record_);
+  if (ipv6) record_.ipv6_prefix = unique_local_prefix(machine_id(), canonical);
+  auto alias = to_alias(record_);
+  if (!alias) return pass(alias);
+
+  auto bridge = create_bridge(netlink_, bridge_name_, bridge_mac(canonical));
+  if (!bridge) return pass(bridge);
+  bridge_ = *bridge;
+  if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
+  if (auto set = configure_bridge(bridge_name_, shared, ipv6); !set) return set;
+  if (auto up = set_link_up(netlink_, bridge_); !up) return up;
+  if (const auto& range = record_.addresses) {
+    auto added = add_address(netlink_, bridge_, range->start, range->subnet());
+    if (!added) return added;
+  }
+  if (ipv6) {
+    Ipv6 gateway = *record_.ipv6_prefix;
+    gateway.bytes[15] = 1;
+    if (auto added = add_address(netlink_, bridge_, kGatewayLinkLocal, 64); !added) return added;
+    if (auto added = add_address(netlink_, bridge_, gateway, 64); !added) return added;
+  }
+  return set_alias(netlink_, bridge_, *alias);
+}
+
+// The rules are there before the first frame can be.
+Status HostNetwork::attach_tap() {
+  auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
+  if (!name) return pass(name);
+  auto tap = create_tap(*name, TapOffload::kOn);
+  if (!tap) return pass(tap);
+  auto index = find_index(netlink_, *name);
+  if (!index) return pass(index);
+  device_ = *index;
+  device_fd_ = std::move(*tap);
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
+  VmRecord vm{.interface_id = facts_.interface_id,
+              .mac = facts_.vm_mac,
+              .address = facts_.vm_address,
+              .uid = user_};
+  if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
+  auto rules = HelperRules::install(rule_config());
+  if (!rules) return pass(rules);
+  rules_.emplace(std::move(*rules));
+  auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
+  if (!attached || config_.mode == Mode::kBridged) return attached;
+  return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
+}
+
+Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
+  const Link* link = find_link(state.links, config_.shared_interface);
+  if (link == nullptr) {
+    return fail(fmt::format(
+        "--shared-interface '{}': no such device; --list-shared-interfaces lists what there is",
+        config_.shared_interface));
+  }
+  if (link->name.starts_with(kOwnPrefix)) {
+    return fail(fmt::format("--shared-interface '{}': it is vmnet-helper's own; use shared mode",
+                            link->name));
+  }
+  if (link->kind == "bridge") {
+    bridge_ = link->index;
+    bridge_name_ = link->name;
+    return attach_tap();
+  }
+  if (!link->ethernet || link->name == "lo") {
+    return fail(fmt::format("--shared-interface '{}': not an Ethernet device", link->name));
+  }
+  if (const Link* master = find_link(state.links, link->master)) {
+    return fail(
+        fmt::format("--shared-interface '{0}': it is a port of {1}; use "
+                    "--shared-interface {1}",
+                    link->name, master->name));
+  }
+  return attach_macvtap(*link);
+}
+
+Status HostNetwork::attach_macvtap(const Link& lower) {
+  remove_stale_macvtap_nodes();
+  auto uevents = open_uevents();
+  if (!uevents) return pass(uevents);
+  auto name = choose_device_name(netlink_, *netfilter_, kMacvtapPrefix);
+  if (!name) return pass(name);
+  auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
+  if (!index) return pass(index);
+  device_ = *index;
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
+  facts_.is_macvtap = true;
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
+  VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
+  if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
+  // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.
+  auto rules = HelperRules::install(rule_config());
+  if (!rules) return pass(rules);
+  rules_.emplace(std::move(*rules));
+  auto fd = open_macvtap(*uevents, device_, TapOffload::kOn);
+  if (!fd) return pass(fd);
+  device_fd_ = std::move(*fd);
+  return set_link_up(netlink_, device_);
+}
+
+RuleConfig HostNetwork::rule_config() const {
+  RuleConfig rules{.mode = config_.mode,
+                   .tap = facts_.device.data(),
+                   .bridge = bridge_name_,
+                   .gateway_mac = facts_.gateway_mac,
+                   .vm_mac = facts_.vm_mac,
+                   .vm_ipv4 = facts_.vm_address,
+                   .isolation = config_.enable_isolation};
+  if (facts_.addresses) {
+    rules.subnet = facts_.addresses->subnet();
+    rules.gateway_ipv4 = facts_.addresses->start;
+  }
+  if (facts_.ipv6_prefix) {
+    rules.ipv6_prefix = facts_.ipv6_prefix;
+    rules.gateway_link_local = kGatewayLinkLocal;
+    rules.gateway_ula = facts_.ipv6_prefix;
+    rules.gateway_ula->bytes[15] = 1;
+  }
+  return rules;
+}
+
+// Under the lock.
+Status HostNetwork::enable_uplinks() {
+  auto state = read_network_state(netlink_);
+  if (!state) return pass(state);
+  auto own = std::ranges::find(state->networks, bridge_, &ExistingNetwork::bridge);
+  if (own == state->networks.end()) return fail(fmt::format("bridge {} is gone", bridge_name_));
+  record_ = own->record;  // another helper may have added to it
+  auto uplinks = list_uplinks(netlink_);
+  if (!uplinks) return pass(uplinks);
+  UplinkNames names{.ipv4 = names_of(uplinks->ipv4, state->links),
+                    .ipv6 = names_of(uplinks->ipv6, state->links)};
+  auto enabled = enable_forwarding(
+      names, record_.ipv6_prefix.has_value(), [this](const OldSetting& old) -> Status {
+        NetworkRecord changed = record_;
+        std::erase_if(changed.old_settings, [&old](const OldSetting& known) {
+          return known.key == old.key && known.device == old.device;
+        });
+        changed.old_settings.push_back(old);
+        auto alias = to_alias(changed);
+        if (!alias) return pass(alias);
+        if (auto set = set_alias(netlink_, bridge_, *alias); !set) return set;
+        record_ = std::move(changed);
+        return {};
+      });
+  // A host that cannot forward still is a network of its VMs and the host.
+  if (!enabled) log_warn("network", "VMs do not reach the uplink: {}", enabled.error().message);
+  own->record = record_;
+  return rules_->set_guarded_uplinks(guarded_devices(*state));
+}
+
+Status HostNetwork::watch() {
+  if (bridge_ == 0) return {};  // a macvtap
+  auto macs = MacEvents::watch(device_);
+  if (!macs) return pass(macs);
+  mac_events_.emplace(std::move(*macs));
+  if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
+  auto events = NetlinkSocket::open(NETLINK_ROUTE);
+  if (!events) return pass(events);
+  for (int group : {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE}) {
+    if (auto joined = events->join_group(group); !joined) return joined;
+  }
+  route_events_.emplace(std::move(*events));
+  return {};
+}
+
+bool HostNetwork::read_route_events() {
+  bool changed = false;
+  bool complete = route_events_->read_events([&changed](const nlmsghdr* message) {
+    // Routes that the kernel makes for an address, ours among them, are no way out.
+    const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
+    changed = changed || route->rtm_protocol != RTPROT_KERNEL;
+  });
+  return changed || !complete;
+}
+
+void HostNetwork::warn_of_firewall() {
+  if (!route_events_) return;  // only a shared network is routed
+  for (const auto& warning :
+       check_firewall(*netfilter_, bridge_name_, facts_.ipv6_prefix.has_value())) {
+    log_warn("firewall", "{}", warning);
+  }
+}
+
+void HostNetwork::follow_routes() {
+  auto lock = NetworkLock::acquire(*netfilter_);
+  if (!lock) {
+    log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
+    return;
+  }
+  auto state = read_network_state(netlink_);
+  // The worker has ended meanwhile, and another helper has cleaned up after it.
+  if (state && find_link(state->links, bridge_) == nullptr) return;
+  if (auto enabled = enable_uplinks(); !enabled) {
+    log_warn("network", "cannot follow the host's routes: {}", enabled.error().message);
+  }
+}
+
+void HostNetwork::read_mac_events() {
+  bool room = true;
+  mac_events_->read([this, &room](const Mac& mac) {
+    if (!room) return;
+    auto added = rules_->add_vm_mac(mac);
+    if (!added) log_warn("network", "cannot protect a MAC of the VM: {}", added.error().message);
+    room = added && *added;
+  });
+  // A VM with more MACs than are protected is on its own, and wakes us no more.
+  if (!room) mac_events_.reset();
+}
+
+void HostNetwork::tear_down() {
+  // Before the wait for the lock: what is the VM's alone needs none.
+  remove_vm();
+  auto lock = NetworkLock::acquire(*netfilter_);
+  if (!lock) {
+    // The next helper finds what is left: our rules end with this process.
+    log_error("network", "cannot clean up: {}", lock.error().message);
+    return;
+  }
+  remove_all();
+}
+
+void HostNetwork::remove_vm() {
+  device_fd_.reset();
+  if (device_ != 0) {
+    // The worker's end may still be closing it.
+    if (auto deleted = delete_link(netlink_, device_); !deleted) {
+      log_error("network", "{}", deleted.error().message);
+    }
+    device_ = 0;
+  }
+  if (rules_) {
+    if (auto removed = rules_->remove(); !removed) {
+      log_error("network", "{}", removed.error().message);
+    }
+    rules_.reset();
+  }
+}
+
+// Under the lock.
+void HostNetwork::remove_all() {
+  remove_vm();
+  if (bridge_ == 0 || config_.mode == Mode::kBridged) return;
+  auto state = read_network_state(netlink_);
+  if (!state) {
+    log_error("network", "{}", state.error().message);
+    return;
+  }
+  const Link* bridge = find_link(state->links, bridge_);
+  if (bridge == nullptr || !is_own_bridge(*bridge) || state->has_vm(bridge_)) return;
+  if (auto removed = remove_network(netlink_, *state, *bridge); !removed) {
+    log_error("network", "{}", removed.error().message);
+  }
+}
+
+}  // namespace vmnet

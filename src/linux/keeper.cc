@@ -1,0 +1,226 @@
+#include "linux/keeper.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "linux/capabilities.h"
+
+namespace vmnet {
+namespace {
+
+// Route changes come in bursts: they are followed once for all that came within this time.
+constexpr int kRouteDelay = 100;  // milliseconds
+
+// Longer than the network's lock is waited for, and the clean-up takes.
+constexpr int kEndTimeout = 15000;  // milliseconds
+
+// The keeper's one message, with the device's descriptor attached where it is good news.
+struct StartReport {
+  bool ok = false;
+  int os_errno = 0;
+  InterfaceFacts facts;
+  std::array<char, 1024> error{};
+};
+static_assert(std::is_trivially_copyable_v<StartReport>);
+
+Status send_report(int channel, const StartReport& report, int device) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  iovec part{.iov_base = const_cast<StartReport*>(&report), .iov_len = sizeof(report)};
+  msghdr message{.msg_iov = &part, .msg_iovlen = 1};
+  if (device >= 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(device));
+    std::memcpy(CMSG_DATA(header), &device, sizeof(device));
+  }
+  if (sendmsg(channel, &message, MSG_NOSIGNAL) < 0) {
+    return fail_errno("cannot report to the worker", errno);
+  }
+  return {};
+}
+
+Result<StartReport> receive_report(int channel, UniqueFd& device) {
+  StartReport report;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  iovec part{.iov_base = &report, .iov_len = sizeof(report)};
+  msghdr message{.msg_iov = &part,
+                 .msg_iovlen = 1,
+                 .msg_control = control.data(),
+                 .msg_controllen = control.size()};
+  ssize_t size = 0;
+  do {
+    size = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size != sizeof(report)) return fail("the keeper died while it made the interface");
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+    device.reset(fd);
+  }
+  return report;
+}
+
+// Becomes a process that the user cannot signal (in root modes) and that shares nothing with the
+// worker but the channel and standard error.
+Status leave_worker(int vm_socket) {
+  if (vm_socket >= 0) close(vm_socket);
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return fail_errno("cannot open /dev/null", errno);
+  dup2(null, STDIN_FILENO);
+  dup2(null, STDOUT_FILENO);
+  close(null);
+  if (setsid() < 0) return fail_errno("cannot start a session", errno);
+  // What ends the helper is told over the channel; these would end the clean-up.
+  struct sigaction ignore{};
+  ignore.sa_handler = SIG_IGN;
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaction(signal, &ignore, nullptr);
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail_errno("cannot forbid tracing", errno);
+  // With the user's real uid the user could kill it.
+  if (geteuid() == 0 && (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)) {
+    return fail_errno("cannot become root", errno);
+  }
+  return {};
+}
+
+// What is left to do needs no more than this.
+Status keep_few_capabilities() {
+  auto sets = read_capabilities();
+  if (!sets) return pass(sets);
+  CapabilitySet few = capability_set({CAP_NET_ADMIN, CAP_SETUID, CAP_SETGID});
+  sets->effective &= few;
+  sets->permitted &= few;
+  sets->inheritable = 0;
+  if (auto written = write_capabilities(*sets); !written) return written;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return fail_errno("cannot set no_new_privs", errno);
+  }
+  return {};
+}
+
+void watch_until_worker_ends(int channel, HostNetwork& network) {
+  bool routes_changed = false;
+  while (true) {
+    std::array<pollfd, 3> entries = {
+        pollfd{.fd = channel, .events = POLLIN, .revents = 0},
+        pollfd{.fd = network.mac_events_fd(), .events = POLLIN, .revents = 0},
+        // Not looked at while a change waits to be followed.
+        pollfd{.fd = routes_changed ? -1 : network.route_events_fd(), .events = POLLIN}};
+    int ready = poll(entries.data(), entries.size(), routes_changed ? kRouteDelay : -1);
+    if (ready < 0) continue;
+    if (entries[0].revents != 0) return;
+    if (entries[1].revents != 0) network.read_mac_events();
+    if (entries[2].revents != 0) routes_changed = network.read_route_events();
+    if (ready == 0 && routes_changed) {
+      network.read_route_events();
+      routes_changed = false;
+      network.follow_routes();
+    }
+  }
+}
+
+void remove_files(const RealUser& user, const SocketFiles& files) {
+  if (!files.directory.valid()) return;
+  auto removed = as_real_user(user, [&files]() -> Status {
+    remove_socket_files(files);
+    return {};
+  });
+  if (!removed) log_error("socket", "cannot remove it: {}", removed.error().message);
+}
+
+StartReport failure_report(const Error& error) {
+  StartReport report{.ok = false, .os_errno = error.os_errno};
+  error.message.copy(report.error.data(), report.error.size() - 1);
+  return report;
+}
+
+// The keeper's whole life.
+int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
+               const SocketFiles& files) {
+  auto network = HostNetwork::set_up(config, user.uid);
+  StartReport report = network ? StartReport{.ok = true, .facts = network->facts()}
+                               : failure_report(network.error());
+  if (network) {
+    if (auto kept = keep_few_capabilities(); !kept) {
+      network->tear_down();
+      report = failure_report(kept.error());
+    }
+  }
+  if (!report.ok) {
+    remove_files(user, files);
+    (void)send_report(channel, report, -1);
+    return 1;
+  }
+  // A worker that is gone already is seen right after.
+  (void)send_report(channel, report, network->take_device_fd().get());
+  network->warn_of_firewall();
+  watch_until_worker_ends(channel, *network);
+  remove_files(user, files);
+  network->tear_down();
+  return 0;
+}
+
+}  // namespace
+
+Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& user,
+                                 const SocketFiles& files, int vm_socket) {
+  std::array<int, 2> channel{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel.data()) != 0) {
+    return fail_errno("cannot make a socketpair", errno);
+  }
+  KeeperStart start;
+  start.channel = UniqueFd(channel[0]);
+  UniqueFd keeper_end(channel[1]);
+  start.keeper = fork();
+  if (start.keeper < 0) return fail_errno("cannot fork the keeper", errno);
+  if (start.keeper == 0) {
+    start.channel.reset();
+    if (auto left = leave_worker(vm_socket); !left) {
+      (void)send_report(keeper_end.get(), failure_report(left.error()), -1);
+      _exit(1);
+    }
+    _exit(run_keeper(keeper_end.get(), config, user, files));
+  }
+  keeper_end.reset();
+  auto report = receive_report(start.channel.get(), start.device);
+  if (report && report->ok && start.device.valid()) {
+    start.facts = report->facts;
+    return start;
+  }
+  end_keeper(start.keeper, std::move(start.channel));
+  if (!report) return pass(report);
+  return std::unexpected(Error{.message = report->error.data(), .os_errno = report->os_errno});
+}
+
+void end_keeper(pid_t keeper, UniqueFd channel) {
+  shutdown(channel.get(), SHUT_WR);
+  pollfd entry{.fd = channel.get(), .events = POLLIN, .revents = 0};
+  int ended = 0;
+  do {
+    ended = poll(&entry, 1, kEndTimeout);
+  } while (ended < 0 && errno == EINTR);
+  if (ended == 0) {
+    log_warn("network", "the keeper is still cleaning up after {} s", kEndTimeout / 1000);
+    return;
+  }
+  waitpid(keeper, nullptr, 0);
+}
+
+}  // namespace vmnet

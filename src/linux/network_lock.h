@@ -1,0 +1,47 @@
+// The lock of a network namespace: whoever holds it may find, make and delete bridges.
+//
+// It is an nftables table owned by a netlink socket: creating it needs CAP_NET_ADMIN (so no user
+// can squat it), it belongs to the network namespace, and the kernel removes it with the holder,
+// whatever ended that. A file in /run would be residue, and flock on the namespace's own file can
+// be taken by any user.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "base/result.h"
+#include "linux/netlink.h"
+
+namespace vmnet {
+
+inline constexpr std::chrono::seconds kNetworkLockTimeout{10};
+
+// Holds the lock of the caller's network namespace until destroyed. Releasing deletes the table,
+// which takes microseconds; closing the socket soon after that waits for the kernel to tidy up (8
+// to 25 ms on 6.18), so a process in a hurry lends a socket that it keeps.
+class NetworkLock {
+ public:
+  // Waits for another holder up to `timeout`; the error then says what is held. The table belongs
+  // to `socket` (NETLINK_NETFILTER), which must outlive the lock.
+  static Result<NetworkLock> acquire(NetlinkSocket& socket,
+                                     std::chrono::milliseconds timeout = kNetworkLockTimeout);
+
+  // The same with a socket of its own.
+  static Result<NetworkLock> acquire(std::chrono::milliseconds timeout = kNetworkLockTimeout);
+
+  NetworkLock(NetworkLock&& other) noexcept
+      : own_socket_(std::move(other.own_socket_)), socket_(std::exchange(other.socket_, nullptr)) {}
+  NetworkLock& operator=(NetworkLock&&) = delete;
+  NetworkLock(const NetworkLock&) = delete;
+  NetworkLock& operator=(const NetworkLock&) = delete;
+  ~NetworkLock();
+
+ private:
+  explicit NetworkLock(NetlinkSocket& socket) : socket_(&socket) {}
+
+  std::unique_ptr<NetlinkSocket> own_socket_;  // null: lent
+  NetlinkSocket* socket_;                      // null: moved from
+};
+
+}  // namespace vmnet

@@ -1,0 +1,152 @@
+#include "linux/network_state.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+
+#include "base/log.h"
+#include "linux/forwarding.h"
+
+namespace vmnet {
+namespace {
+
+// The names of the nftables tables of living helpers: each is owned by its keeper's socket and
+// named after its VM's device.
+Result<std::set<std::string>> list_helper_tables(NetlinkSocket& netfilter) {
+  std::set<std::string> names;
+  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_DUMP);
+  message.add_family_header<nfgenmsg>()->version = NFNETLINK_V0;
+  auto listed = netfilter.query(
+      message, "cannot list nftables tables",
+      [&names](const nlmsghdr* answer) {
+        for_each_attribute(answer, sizeof(nfgenmsg), [&names](const nlattr* attribute) {
+          if (mnl_attr_get_type(attribute) != NFTA_TABLE_NAME) return;
+          std::string name = attribute_text(attribute);
+          if (name.starts_with(kOwnPrefix)) names.insert(std::move(name));
+        });
+      },
+      [&names] { names.clear(); });
+  if (!listed) return pass(listed);
+  return names;
+}
+
+// Gives what `record` remembers to another shared network that has VMs, if there is one: the
+// settings stay as they are until the last of them ends.
+bool hand_over(NetlinkSocket& netlink, const NetworkState& state, int from,
+               const NetworkRecord& record) {
+  for (const ExistingNetwork& heir : state.networks) {
+    if (heir.bridge == from || heir.record.kind != NetworkKind::kShared ||
+        !state.has_vm(heir.bridge)) {
+      continue;
+    }
+    NetworkRecord merged = heir.record;
+    for (const OldSetting& old : record.old_settings) {
+      bool known = std::ranges::any_of(merged.old_settings, [&old](const OldSetting& other) {
+        return other.key == old.key && other.device == old.device;
+      });
+      if (!known) merged.old_settings.push_back(old);
+    }
+    auto alias = to_alias(merged);
+    if (alias && set_alias(netlink, heir.bridge, *alias)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool NetworkState::has_vm(int bridge) const {
+  return std::ranges::any_of(links, [bridge](const Link& link) {
+    return link.master == bridge && is_own_vm_device(link);
+  });
+}
+
+std::optional<VmRecord> NetworkState::find_vm(const Uuid& interface_id) const {
+  for (const Link& link : links) {
+    if (!is_own_vm_device(link)) continue;
+    auto record = parse_vm_alias(link.alias);
+    if (record && record->interface_id == interface_id) return record;
+  }
+  return std::nullopt;
+}
+
+std::vector<Ipv4> NetworkState::addresses_on(int bridge) const {
+  std::vector<Ipv4> addresses;
+  for (const Link& link : links) {
+    if (link.master != bridge) continue;
+    auto record = parse_vm_alias(link.alias);
+    if (record && record->address) addresses.push_back(*record->address);
+  }
+  return addresses;
+}
+
+Result<NetworkState> read_network_state(NetlinkSocket& netlink) {
+  auto links = list_links(netlink);
+  if (!links) return pass(links);
+  NetworkState state{.links = std::move(*links)};
+  for (const Link& link : state.links) {
+    if (!is_own_bridge(link)) continue;
+    auto record = parse_network_alias(link.alias);
+    if (!record) continue;  // a start was killed before the bridge was complete
+    state.networks.push_back({.bridge = link.index, .name = link.name, .record = *record});
+  }
+  return state;
+}
+
+Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter) {
+  auto state = read_network_state(netlink);
+  if (!state) return state;
+  auto living = list_helper_tables(netfilter);
+  if (!living) return pass(living);
+  bool changed = false;
+  for (Link& link : state->links) {
+    if (!is_own_vm_device(link) || living->contains(link.name)) continue;
+    log_debug("network", "removing {}, whose helper is gone", link.name);
+    if (auto deleted = delete_link(netlink, link.index); !deleted) return pass(deleted);
+    link.master = 0;
+    changed = true;
+  }
+  for (const Link& link : state->links) {
+    if (!is_own_bridge(link) || state->has_vm(link.index)) continue;
+    log_debug("network", "removing {}, which has no VM", link.name);
+    if (auto removed = remove_network(netlink, *state, link); !removed) return pass(removed);
+    changed = true;
+  }
+  return changed ? read_network_state(netlink) : state;
+}
+
+Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                       std::string_view prefix) {
+  constexpr int kMaxDevices = 10000;
+  auto links = list_links(netlink);
+  if (!links) return pass(links);
+  auto tables = list_helper_tables(netfilter);
+  if (!tables) return pass(tables);
+  for (int number = 0; number < kMaxDevices; number++) {
+    std::string name = fmt::format("{}{}", prefix, number);
+    if (find_link(*links, name) == nullptr && !tables->contains(name)) return name;
+  }
+  return fail(
+      fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));
+}
+
+Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
+  auto record = parse_network_alias(bridge.alias);
+  // Restored before the bridge goes: whoever is killed in between leaves the record for the next.
+  if (record && !hand_over(netlink, state, bridge.index, *record)) {
+    restore_forwarding(record->old_settings);
+  }
+  return delete_link(netlink, bridge.index);
+}
+
+std::vector<std::string> guarded_devices(const NetworkState& state) {
+  std::set<std::string> devices;
+  for (const ExistingNetwork& network : state.networks) {
+    for (const OldSetting& old : network.record.old_settings) devices.insert(old.device);
+  }
+  return {devices.begin(), devices.end()};
+}
+
+}  // namespace vmnet

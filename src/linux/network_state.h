@@ -1,0 +1,50 @@
+// What exists of ours in a network namespace, read from the kernel, and the removal of what nobody
+// holds any more. Everything here runs under the network's lock.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "linux/links.h"
+#include "linux/netlink.h"
+#include "linux/network_plan.h"
+#include "linux/network_record.h"
+
+namespace vmnet {
+
+struct NetworkState {
+  std::vector<Link> links;                // all of the host's
+  std::vector<ExistingNetwork> networks;  // our bridges
+
+  // Is a VM of ours on that bridge?
+  bool has_vm(int bridge) const;
+
+  // The record of the VM with that interface id; nullopt where there is none.
+  std::optional<VmRecord> find_vm(const Uuid& interface_id) const;
+
+  // The addresses that the VMs on that bridge hold.
+  std::vector<Ipv4> addresses_on(int bridge) const;
+};
+
+Result<NetworkState> read_network_state(NetlinkSocket& netlink);
+
+// Removes what a helper left that was killed: devices of VMs whose keeper is gone (its nftables
+// table is: the kernel removes that with its owner), and bridges without a VM, whose old settings
+// are restored or handed on. Returns the state after that.
+Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter);
+
+// The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that
+// is ending has lost its device before its rules.
+Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                       std::string_view prefix);
+
+// Removes a bridge of ours that has no VM. What it remembers of the host's settings is restored, or
+// handed to another network that still needs them changed.
+Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);
+
+// The devices whose forwarding some network of ours has switched on.
+std::vector<std::string> guarded_devices(const NetworkState& state);
+
+}  // namespace vmnet

@@ -1,0 +1,255 @@
+// nftables rules as data, built by calls that read like the rule's text:
+//
+//   chain.rule().iifname("vmnet-tap0").ether_saddr(mac).drop();
+//
+// is `iifname "vmnet-tap0" ether saddr 0e:76:6d:00:00:01 drop`. Pure: nothing here talks to the
+// kernel (nft_batch does), so what a rule matches can be tested without privilege.
+//
+// A rule is a list of expressions on one register: load a field, mask it, compare it, decide. Each
+// expression that does not match ends the rule. Protocol dependencies (a source port needs "is
+// UDP" before it) are added where nft 1.0 adds them, since that is how `nft list ruleset` knows to
+// print `udp sport 67` and not raw bytes. Source: linux/netfilter/nf_tables.h; `nft
+// --debug=netlink`.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/mac.h"
+
+namespace vmnet {
+
+using NftBytes = std::vector<uint8_t>;  // a value in the byte order that the kernel compares
+
+// NFPROTO_*, as `table inet ...` says it.
+enum class NftFamily : uint8_t { kInet = 1, kIpv4 = 2, kNetdev = 5, kBridge = 7, kIpv6 = 10 };
+
+std::string_view to_string(NftFamily family);
+
+// What can stand in a rule. Keys, bases and codes are those of nf_tables.h.
+struct NftMeta {  // iifname, protocol, ... into the register
+  uint32_t key = 0;
+  bool operator==(const NftMeta&) const = default;
+};
+struct NftPayload {  // bytes of a header
+  uint32_t base = 0;
+  uint32_t offset = 0;
+  uint32_t length = 0;
+  bool operator==(const NftPayload&) const = default;
+};
+struct NftIpv6Header {  // a field, or the presence, of an IPv6 extension header
+  uint8_t header = 0;
+  uint32_t offset = 0;
+  uint32_t length = 1;
+  bool presence = false;
+  bool operator==(const NftIpv6Header&) const = default;
+};
+struct NftConntrack {
+  uint32_t key = 0;
+  bool operator==(const NftConntrack&) const = default;
+};
+struct NftMask {  // register &= mask
+  NftBytes mask;
+  bool operator==(const NftMask&) const = default;
+};
+struct NftCompare {
+  NftBytes value;
+  bool equal = true;
+  bool operator==(const NftCompare&) const = default;
+};
+struct NftLookup {
+  std::string set;  // a set of the table; empty: the rule's own, `anonymous`
+  size_t anonymous = 0;
+  bool inverted = false;
+  bool operator==(const NftLookup&) const = default;
+};
+struct NftVerdict {
+  int32_t code = 0;
+  std::string chain;  // of goto
+  bool operator==(const NftVerdict&) const = default;
+};
+struct NftMasquerade {
+  bool operator==(const NftMasquerade&) const = default;
+};
+using NftExpression = std::variant<NftMeta, NftPayload, NftIpv6Header, NftConntrack, NftMask,
+                                   NftCompare, NftLookup, NftVerdict, NftMasquerade>;
+
+// A type of set elements: nft's own number for it (by which nft prints them) and its size.
+struct NftType {
+  uint32_t id;
+  uint32_t length;
+  bool host_order = false;  // nft prints it as a number or text of the host's byte order
+  bool operator==(const NftType&) const = default;
+};
+inline constexpr NftType kNftIpv6Address{.id = 8, .length = 16};
+inline constexpr NftType kNftEtherAddress{.id = 9, .length = 6};
+inline constexpr NftType kNftEtherType{.id = 10, .length = 2};
+inline constexpr NftType kNftInetProtocol{.id = 12, .length = 1};
+inline constexpr NftType kNftInetService{.id = 13, .length = 2};
+inline constexpr NftType kNftIcmpv6Type{.id = 29, .length = 1};
+inline constexpr NftType kNftInterfaceName{.id = 41, .length = 16, .host_order = true};
+
+struct NftElement {
+  NftBytes key;
+  bool interval_end = false;  // the first value behind an interval
+  bool operator==(const NftElement&) const = default;
+};
+
+struct NftSet {
+  std::string name;  // empty: anonymous, made with its rule
+  NftType type{};
+  bool interval = false;
+  uint32_t max_size = 0;  // 0: no bound
+  std::vector<NftElement> elements;
+  bool operator==(const NftSet&) const = default;
+};
+
+NftElement element(const Mac& mac);
+NftElement element(std::string_view interface_name);
+
+struct Ipv6Prefix {
+  Ipv6 address;
+  int length = 64;  // 1 to 128
+  bool operator==(const Ipv6Prefix&) const = default;
+};
+
+class NftRule {
+ public:
+  explicit NftRule(NftFamily family) : family_(family) {}
+
+  // Interface names: exact, or with a trailing * any name that begins so. Sets are named ones.
+  NftRule& iifname(std::string_view pattern) { return interface(true, pattern, true); }
+  NftRule& iifname_not(std::string_view pattern) { return interface(true, pattern, false); }
+  NftRule& iifname_in(std::string_view set);
+  NftRule& oifname(std::string_view pattern) { return interface(false, pattern, true); }
+  NftRule& oifname_not(std::string_view pattern) { return interface(false, pattern, false); }
+
+  NftRule& ether_saddr(const Mac& mac);
+  NftRule& ether_saddr_in(std::string_view set);
+  NftRule& ether_daddr(const Mac& mac);
+  NftRule& ether_daddr_masked(const Mac& mask, const Mac& value);
+
+  // The EtherType after the kernel took a VLAN tag off (Linux does before netdev ingress).
+  NftRule& meta_protocol(uint16_t ether_type);
+  NftRule& meta_protocol_in(std::span<const uint16_t> ether_types);
+
+  NftRule& meta_nfproto_ipv6();  // inet family
+  NftRule& arp_saddr_ip(Ipv4 address);
+  NftRule& ip_saddr(Ipv4 address) { return ip_saddr({.address = address, .prefix_length = 32}); }
+  NftRule& ip_saddr(const Ipv4Subnet& subnet);
+  NftRule& ip_saddr_not(const Ipv4Subnet& subnet);
+  NftRule& ip_daddr(const Ipv4Subnet& subnet);
+  NftRule& ip6_saddr(const Ipv6& address) { return ip6_saddr({.address = address, .length = 128}); }
+  NftRule& ip6_saddr(const Ipv6Prefix& prefix);
+  NftRule& ip6_saddr_not(const Ipv6Prefix& prefix);
+  NftRule& ip6_saddr_not_in(std::span<const Ipv6Prefix> prefixes);
+
+  // IPv6 fragment header: there is one; what it says follows it in the whole packet.
+  NftRule& exthdr_frag_exists();
+  NftRule& frag_nexthdr_in(std::span<const uint8_t> protocols);
+
+  NftRule& udp_sport_in(std::span<const uint16_t> ports);
+  NftRule& udp_dport_in(std::span<const uint16_t> ports);
+  NftRule& icmpv6_type(uint8_t type);
+  NftRule& icmpv6_type_in(std::span<const uint8_t> types);
+
+  // Raw bytes of the network (@nh) or transport (@th) header, `offset` in bytes.
+  NftRule& network_bytes(uint32_t offset, NftBytes value);
+  NftRule& transport_bytes(uint32_t offset, NftBytes value);
+
+  // Any of the bits: NF_CT_STATE_BIT(...), IPS_*.
+  NftRule& ct_state(uint32_t bits);
+  NftRule& ct_status(uint32_t bits);
+
+  // Verdicts: the last call of a rule.
+  void accept();
+  void drop();
+  void go_to(std::string_view chain);
+  void masquerade();
+
+  const std::vector<NftExpression>& expressions() const { return expressions_; }
+  const std::vector<NftSet>& anonymous_sets() const { return anonymous_sets_; }
+
+ private:
+  NftRule& add(NftExpression expression);
+  NftRule& load(uint32_t base, uint32_t offset, uint32_t length);
+  NftRule& compare(NftBytes value, bool equal = true);
+  NftRule& lookup(NftSet set, bool inverted = false);
+  NftRule& interface(bool incoming, std::string_view pattern, bool equal);
+  NftRule& address(uint32_t offset, std::span<const uint8_t> value, int prefix_length, bool equal);
+  NftRule& conntrack_bits(uint32_t key, uint32_t bits);
+  // The dependencies, each once a rule.
+  NftRule& need_ethernet();
+  NftRule& need_protocol(uint16_t ether_type);
+  NftRule& need_transport(uint8_t protocol);
+
+  NftFamily family_;
+  std::optional<uint16_t> protocol_;
+  std::optional<uint8_t> transport_;
+  std::vector<NftExpression> expressions_;
+  std::vector<NftSet> anonymous_sets_;
+};
+
+// Where a base chain is called from.
+struct NftHook {
+  std::string type = "filter";
+  uint32_t number = 0;  // NF_INET_*, NF_BR_*, NF_NETDEV_*
+  int32_t priority = 0;
+  std::string device;  // netdev family only
+};
+
+class NftChain {
+ public:
+  NftChain(NftFamily family, std::string_view name, std::optional<NftHook> hook)
+      : family_(family), name_(name), hook_(std::move(hook)) {}
+
+  // A new last rule. The reference holds until the table is moved.
+  NftRule& rule() { return rules_.emplace_back(family_); }
+
+  const std::string& name() const { return name_; }
+  const std::optional<NftHook>& hook() const { return hook_; }
+  const std::deque<NftRule>& rules() const { return rules_; }
+
+ private:
+  NftFamily family_;
+  std::string name_;
+  std::optional<NftHook> hook_;
+  std::deque<NftRule> rules_;
+};
+
+// A table with all that is in it.
+class NftTable {
+ public:
+  NftTable(NftFamily family, std::string_view name) : family_(family), name_(name) {}
+
+  // A base chain, policy accept.
+  NftChain& chain(std::string_view name, NftHook hook) {
+    return chains_.emplace_back(family_, name, std::move(hook));
+  }
+  // A chain for go_to. Chains exist before any rule does, so their order does not matter.
+  NftChain& chain(std::string_view name) {
+    return chains_.emplace_back(family_, name, std::nullopt);
+  }
+  void set(NftSet set) { sets_.push_back(std::move(set)); }
+
+  NftFamily family() const { return family_; }
+  const std::string& name() const { return name_; }
+  const std::deque<NftChain>& chains() const { return chains_; }
+  const std::vector<NftSet>& sets() const { return sets_; }
+
+ private:
+  NftFamily family_;
+  std::string name_;
+  std::deque<NftChain> chains_;
+  std::vector<NftSet> sets_;
+};
+
+}  // namespace vmnet

@@ -1,0 +1,133 @@
+#include "linux/nft_encode.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_tables.h>
+
+namespace vmnet {
+namespace {
+
+// All expressions work on one register of 16 bytes.
+constexpr uint32_t kRegister = NFT_REG_1;
+
+// Writes one expression: its name and its attributes.
+class ExpressionWriter {
+ public:
+  ExpressionWriter(NetlinkMessage& message, uint32_t first_set_id)
+      : message_(message), first_set_id_(first_set_id) {}
+
+  void operator()(const NftMeta& meta) const {
+    write("meta", [&] {
+      put_nft_u32(message_, NFTA_META_KEY, meta.key);
+      put_nft_u32(message_, NFTA_META_DREG, kRegister);
+    });
+  }
+
+  void operator()(const NftPayload& payload) const {
+    write("payload", [&] {
+      put_nft_u32(message_, NFTA_PAYLOAD_DREG, kRegister);
+      put_nft_u32(message_, NFTA_PAYLOAD_BASE, payload.base);
+      put_nft_u32(message_, NFTA_PAYLOAD_OFFSET, payload.offset);
+      put_nft_u32(message_, NFTA_PAYLOAD_LEN, payload.length);
+    });
+  }
+
+  void operator()(const NftIpv6Header& field) const {
+    write("exthdr", [&] {
+      put_nft_u32(message_, NFTA_EXTHDR_DREG, kRegister);
+      message_.put_u8(NFTA_EXTHDR_TYPE, field.header);
+      put_nft_u32(message_, NFTA_EXTHDR_OFFSET, field.offset);
+      put_nft_u32(message_, NFTA_EXTHDR_LEN, field.length);
+      put_nft_u32(message_, NFTA_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
+      if (field.presence) put_nft_u32(message_, NFTA_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
+    });
+  }
+
+  void operator()(const NftConntrack& conntrack) const {
+    write("ct", [&] {
+      put_nft_u32(message_, NFTA_CT_KEY, conntrack.key);
+      put_nft_u32(message_, NFTA_CT_DREG, kRegister);
+    });
+  }
+
+  void operator()(const NftMask& mask) const {
+    write("bitwise", [&] {
+      put_nft_u32(message_, NFTA_BITWISE_SREG, kRegister);
+      put_nft_u32(message_, NFTA_BITWISE_DREG, kRegister);
+      put_nft_u32(message_, NFTA_BITWISE_LEN, static_cast<uint32_t>(mask.mask.size()));
+      put_nft_value(message_, NFTA_BITWISE_MASK, mask.mask);
+      put_nft_value(message_, NFTA_BITWISE_XOR, NftBytes(mask.mask.size()));
+    });
+  }
+
+  void operator()(const NftCompare& compare) const {
+    write("cmp", [&] {
+      put_nft_u32(message_, NFTA_CMP_SREG, kRegister);
+      put_nft_u32(message_, NFTA_CMP_OP,
+                  compare.equal ? uint32_t{NFT_CMP_EQ} : uint32_t{NFT_CMP_NEQ});
+      put_nft_value(message_, NFTA_CMP_DATA, compare.value);
+    });
+  }
+
+  void operator()(const NftLookup& lookup) const {
+    write("lookup", [&] {
+      put_nft_u32(message_, NFTA_LOOKUP_SREG, kRegister);
+      message_.put_string(NFTA_LOOKUP_SET, lookup.set.empty() ? kNftAnonymousSetName : lookup.set);
+      if (lookup.set.empty()) {
+        auto id = static_cast<uint32_t>(first_set_id_ + lookup.anonymous);
+        put_nft_u32(message_, NFTA_LOOKUP_SET_ID, id);
+      }
+      if (lookup.inverted) put_nft_u32(message_, NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+    });
+  }
+
+  void operator()(const NftVerdict& verdict) const {
+    write("immediate", [&] {
+      put_nft_u32(message_, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+      nlattr* data = message_.begin_nest(NFTA_IMMEDIATE_DATA);
+      nlattr* nest = message_.begin_nest(NFTA_DATA_VERDICT);
+      put_nft_u32(message_, NFTA_VERDICT_CODE, static_cast<uint32_t>(verdict.code));
+      if (!verdict.chain.empty()) message_.put_string(NFTA_VERDICT_CHAIN, verdict.chain);
+      message_.end_nest(nest);
+      message_.end_nest(data);
+    });
+  }
+
+  void operator()(const NftMasquerade& /*masquerade*/) const {
+    write("masq", [] {});
+  }
+
+ private:
+  template <typename PutAttributes>
+  void write(std::string_view name, PutAttributes put_attributes) const {
+    nlattr* element = message_.begin_nest(NFTA_LIST_ELEM);
+    message_.put_string(NFTA_EXPR_NAME, name);
+    nlattr* data = message_.begin_nest(NFTA_EXPR_DATA);
+    put_attributes();
+    message_.end_nest(data);
+    message_.end_nest(element);
+  }
+
+  NetlinkMessage& message_;
+  uint32_t first_set_id_;
+};
+
+}  // namespace
+
+void put_nft_u32(NetlinkMessage& message, uint16_t type, uint32_t value) {
+  message.put_u32(type, htonl(value));
+}
+
+void put_nft_value(NetlinkMessage& message, uint16_t type, const NftBytes& bytes) {
+  nlattr* nest = message.begin_nest(type);
+  message.put_bytes(NFTA_DATA_VALUE, bytes.data(), bytes.size());
+  message.end_nest(nest);
+}
+
+void put_nft_expressions(NetlinkMessage& message, const NftRule& rule, uint32_t first_set_id) {
+  nlattr* list = message.begin_nest(NFTA_RULE_EXPRESSIONS);
+  ExpressionWriter writer(message, first_set_id);
+  for (const NftExpression& expression : rule.expressions()) std::visit(writer, expression);
+  message.end_nest(list);
+}
+
+}  // namespace vmnet

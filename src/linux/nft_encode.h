@@ -1,0 +1,25 @@
+// The netlink form of rule expressions.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "linux/netlink.h"
+#include "linux/nft_builder.h"
+
+namespace vmnet {
+
+// nftables' integers are big endian on the wire.
+void put_nft_u32(NetlinkMessage& message, uint16_t type, uint32_t value);
+
+// `bytes` as nft data (NFTA_DATA_VALUE) inside the attribute `type`.
+void put_nft_value(NetlinkMessage& message, uint16_t type, const NftBytes& bytes);
+
+// The expressions of `rule` inside NFTA_RULE_EXPRESSIONS. Its anonymous sets, in order, have the
+// transaction's ids from `first_set_id` on.
+void put_nft_expressions(NetlinkMessage& message, const NftRule& rule, uint32_t first_set_id);
+
+// The name under which an anonymous set is made and looked up: the kernel fills in a number.
+inline constexpr const char* kNftAnonymousSetName = "__set%d";
+
+}  // namespace vmnet

@@ -1,0 +1,168 @@
+// Drives src/linux's nftables modules from the integration tests, one line a command, so that the
+// rules can be tested without a helper around them. In a private network namespace, as root.
+//
+//   rules_tool rules KEY=VALUE...   installs, prints "installed MICROSECONDS", then obeys standard
+//                                   input (mac MAC | uplinks NAME... | remove | quit)
+//   rules_tool lock MILLISECONDS    takes the lock, prints "locked MICROSECONDS", holds it until
+//                                   standard input ends, releases it, prints "released
+//                                   MICROSECONDS"
+//   rules_tool firewall             prints what check_firewall() says
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "base/parse.h"
+#include "linux/firewall_check.h"
+#include "linux/helper_rules.h"
+#include "linux/network_lock.h"
+
+namespace {
+
+using vmnet::HelperRules;
+using vmnet::RuleConfig;
+
+class Stopwatch {
+ public:
+  int64_t microseconds() const {
+    auto elapsed = std::chrono::steady_clock::now() - start_;
+    return std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+void say(std::string_view line) { std::cout << line << std::endl; }
+
+int fail(std::string_view line) {
+  std::cerr << line << std::endl;
+  return 1;
+}
+
+vmnet::Ipv4Subnet subnet(std::string_view text) {
+  size_t slash = text.find('/');
+  return {.address = vmnet::parse_ipv4(text.substr(0, slash)).value(),
+          .prefix_length = vmnet::parse_unsigned<uint8_t>(text.substr(slash + 1)).value()};
+}
+
+void set_mode(RuleConfig& config, std::string_view mode) {
+  config.mode = mode == "shared"    ? vmnet::Mode::kShared
+                : mode == "bridged" ? vmnet::Mode::kBridged
+                                    : vmnet::Mode::kHost;
+}
+
+bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
+  if (key == "mode")
+    set_mode(config, value);
+  else if (key == "tap")
+    config.tap = value;
+  else if (key == "bridge")
+    config.bridge = value;
+  else if (key == "gateway_mac")
+    config.gateway_mac = vmnet::parse_mac(value).value();
+  else if (key == "vm_mac")
+    config.vm_mac = vmnet::parse_mac(value).value();
+  else if (key == "vm_ipv4")
+    config.vm_ipv4 = vmnet::parse_ipv4(value).value();
+  else if (key == "subnet")
+    config.subnet = subnet(value);
+  else if (key == "gateway")
+    config.gateway_ipv4 = vmnet::parse_ipv4(value).value();
+  else if (key == "gateway_ll")
+    config.gateway_link_local = vmnet::parse_ipv6(value).value();
+  else if (key == "gateway_ula")
+    config.gateway_ula = vmnet::parse_ipv6(value).value();
+  else if (key == "prefix")
+    config.ipv6_prefix = vmnet::parse_ipv6(value).value();
+  else if (key == "isolation")
+    config.isolation = value == "1";
+  else if (key == "uplink")
+    config.guarded_uplinks.emplace_back(value);
+  else
+    return false;
+  return true;
+}
+
+// One command of standard input; false: the end.
+bool obey(HelperRules& rules, const std::string& line) {
+  std::istringstream words(line);
+  std::string command;
+  std::string word;
+  words >> command;
+  Stopwatch watch;
+  vmnet::Status done;
+  if (command == "mac") {
+    words >> word;
+    auto added = rules.add_vm_mac(vmnet::parse_mac(word).value());
+    say(!added ? added.error().message : *added ? "ok" : "full");
+    return true;
+  }
+  if (command == "uplinks") {
+    std::vector<std::string> uplinks;
+    while (words >> word) uplinks.push_back(word);
+    done = rules.set_guarded_uplinks(uplinks);
+  } else if (command == "remove") {
+    done = rules.remove();
+  } else {
+    return false;
+  }
+  say(done ? fmt::format("ok {}", watch.microseconds()) : done.error().message);
+  return true;
+}
+
+int run_rules(int count, char** pairs) {
+  RuleConfig config;
+  for (int i = 0; i < count; i++) {
+    std::string_view pair = pairs[i];
+    size_t equals = pair.find('=');
+    if (equals == std::string_view::npos ||
+        !set_key(config, pair.substr(0, equals), pair.substr(equals + 1))) {
+      return fail(fmt::format("what is {}?", pair));
+    }
+  }
+  Stopwatch watch;
+  auto rules = HelperRules::install(config);
+  if (!rules) return fail(rules.error().message);
+  say(fmt::format("installed {}", watch.microseconds()));
+  std::string line;
+  while (std::getline(std::cin, line) && obey(*rules, line)) {
+  }
+  return 0;
+}
+
+int run_lock(int milliseconds) {
+  Stopwatch taking;
+  {
+    auto lock = vmnet::NetworkLock::acquire(std::chrono::milliseconds(milliseconds));
+    if (!lock) return fail(lock.error().message);
+    say(fmt::format("locked {}", taking.microseconds()));
+    std::string line;
+    while (std::getline(std::cin, line)) {
+    }
+    taking = {};
+  }
+  say(fmt::format("released {}", taking.microseconds()));
+  return 0;
+}
+
+int run_firewall() {
+  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return fail(netfilter.error().message);
+  for (const auto& line : vmnet::check_firewall(*netfilter, "vmnet-shared0", true)) say(line);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "rules") return run_rules(argc - 2, argv + 2);
+  if (command == "lock" && argc == 3) return run_lock(std::atoi(argv[2]));
+  if (command == "firewall") return run_firewall();
+  return fail("usage: rules_tool rules KEY=VALUE... | lock MILLISECONDS | firewall");
+}
