@@ -13,8 +13,6 @@ namespace {
 
 using namespace testing;
 
-constexpr size_t kBatch = 16;
-
 ClientMonitor monitor_of(VmSocket& socket) {
   auto watch = PeerWatch::open(socket.ready_fd());
   EXPECT_TRUE(watch);
@@ -45,31 +43,14 @@ TEST_P(ConnectedClientMonitor, TellsThatThePeerHasGoneWithoutTraffic) {
   EXPECT_FALSE(monitor.check());
 }
 
-class BoundClientMonitor : public ::testing::Test {
- protected:
-  BoundClientMonitor() {
-    auto socket = VmSocket::bound(bind_datagram(helper()), ::geteuid(), kBatch, replies_);
-    if (socket) socket_ = std::move(*socket);
-  }
-  std::string helper() const { return folder_ / "helper"; }
-  std::string vm() const { return folder_ / "vm"; }
-  size_t read() {
-    socket_->read(in_);
-    return in_.count();
-  }
-
-  TemporaryFolder folder_;
-  DirectionStats replies_;
-  ReceiveBatch in_{kBatch, 1514};
-  std::unique_ptr<VmSocket> socket_;
-};
+class BoundClientMonitor : public BoundVmSocketTest {};
 
 TEST_F(BoundClientMonitor, ReleasesTheSocketFromAClientThatHasGone) {
   ClientMonitor monitor = monitor_of(*socket_);
   EXPECT_TRUE(monitor.check());
   for (int i = 0; i < 3; i++) {
-    ::unlink(vm().c_str());
-    Client client(vm(), helper());
+    ::unlink(path("vm").c_str());
+    Client client(path("vm"), path());
     ASSERT_TRUE(client.connected());
     ASSERT_TRUE(client.greet());
     read();
@@ -97,9 +78,9 @@ pid_t start_client(const std::string& own, const std::string& helper) {
 TEST_F(BoundClientMonitor, AHundredKilledClientsAreEachFollowedByTheNextAtOnce) {
   ClientMonitor monitor = monitor_of(*socket_);
   for (int i = 0; i < 100; i++) {
-    pid_t pid = start_client(vm(), helper());
+    pid_t pid = start_client(path("vm"), path());
     ASSERT_GT(pid, 0);
-    ASSERT_TRUE(wait_until([&] { return read() == 1; })) << i;
+    ASSERT_TRUE(wait_until([&] { return read().size() == 1; })) << i;
     ASSERT_TRUE(monitor.check());
     ASSERT_EQ(socket_->client().pid, pid);
     ASSERT_EQ(::kill(pid, SIGKILL), 0);
@@ -113,14 +94,14 @@ TEST_F(BoundClientMonitor, AHundredKilledClientsAreEachFollowedByTheNextAtOnce) 
 
 TEST_F(BoundClientMonitor, AProcessThatEndsWhileItsSocketLivesOnIsNotTheEnd) {
   ClientMonitor monitor = monitor_of(*socket_);
-  Client client(vm(), helper());
+  Client client(path("vm"), path());
   pid_t sender = ::fork();  // the process that sends first is a child of the one that stays
   ASSERT_GE(sender, 0);
   if (sender == 0) {
     client.send(frame_of(60, 1));
     while (true) ::pause();
   }
-  ASSERT_TRUE(wait_until([&] { return read() == 1; }));
+  ASSERT_TRUE(wait_until([&] { return read().size() == 1; }));
   EXPECT_TRUE(monitor.check());
   EXPECT_EQ(socket_->client().pid, sender);
   EXPECT_FALSE(wakes(monitor, std::chrono::milliseconds(0)));
@@ -133,6 +114,29 @@ TEST_F(BoundClientMonitor, AProcessThatEndsWhileItsSocketLivesOnIsNotTheEnd) {
   client.close();
   EXPECT_TRUE(monitor.check());
   EXPECT_FALSE(socket_->client().attached);
+}
+
+TEST_F(BoundClientMonitor, LogsFewLinesButTheLatestState) {
+  ClientMonitor monitor = monitor_of(*socket_);
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 100; i++) {
+    ::unlink(path("vm").c_str());
+    Client client(path("vm"), path());
+    ASSERT_TRUE(client.greet());
+    read();
+    EXPECT_TRUE(monitor.check());
+    client.close();
+    EXPECT_TRUE(monitor.check());
+  }
+  std::string log = ::testing::internal::GetCapturedStderr();
+  // 200 changes; a machine so slow that it takes 10 s over them may log 100 lines.
+  EXPECT_LE(std::ranges::count(log, '\n'), 100);
+  ::testing::internal::CaptureStderr();
+  std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  EXPECT_TRUE(monitor.check());
+  EXPECT_TRUE(monitor.check());
+  log += ::testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(log.ends_with("the client has gone; waiting for the next\n")) << log;
 }
 
 }  // namespace

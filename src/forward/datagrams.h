@@ -51,7 +51,7 @@ class DatagramReceiver {
 struct Sender {
   sockaddr_un address{};
   socklen_t address_size = 0;
-  std::optional<uid_t> uid;  // nothing where the kernel did not tell
+  std::optional<uid_t> uid;  // nothing on a platform whose kernel cannot tell
   pid_t pid = 0;             // in our pid namespace; 0: not known
 
   bool has_name() const { return address_size > offsetof(sockaddr_un, sun_path); }

@@ -81,6 +81,7 @@ Transfer VmSocket::read_frames(ReceiveBatch& batch, uint64_t epoch) {
 
 bool VmSocket::is_permitted(const Sender& sender) const {
   if (!sender.has_name()) return false;  // no way to connect back
+  // Where the kernel cannot tell, the socket's mode (0600) alone decides who can send.
   return !sender.uid || *sender.uid == *permitted_uid_ || *sender.uid == 0;
 }
 

@@ -107,6 +107,24 @@ TEST_F(BoundVmSocketTest, WithoutANameNobodyIsTheClient) {
   EXPECT_FALSE(socket_->client().attached);
 }
 
+TEST_F(BoundVmSocketTest, ANameThatFillsItsAddressWillDo) {
+  constexpr size_t kSize = sizeof(sockaddr_un::sun_path);
+  std::string name = path("v") + std::string(kSize, 'm');
+  name.resize(kSize);  // no room for a NUL
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  name.copy(address.sun_path, kSize);
+  UniqueFd fd = make_datagram_socket();
+  ASSERT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_TRUE(connect_to_path(fd.get(), path()));
+  ASSERT_TRUE(send_to(fd.get(), frame_of(60, 1)));
+  ASSERT_TRUE(send_to(fd.get(), frame_of(60, 2)));
+  EXPECT_EQ(read().size(), 2U);
+  EXPECT_EQ(socket_->client().path, name);
+  EXPECT_EQ(write({frame_of(60, 3)}).frames, 1U);
+  EXPECT_EQ(receive_all(fd.get()).size(), 1U);
+}
+
 TEST_F(BoundVmSocketTest, AnAbstractNameWillDo) {
   UniqueFd fd = make_datagram_socket();
   sockaddr_un automatic{};
@@ -206,29 +224,49 @@ class OtherUsersClient {
   bool sent_ = false;
 };
 
-TEST_F(BoundVmSocketTest, OnlyThePermittedUserAndRootAreServed) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become other users";
-  // The socket's mode lets anyone through here, so that the sender's uid alone decides.
-  auto socket = VmSocket::bound(bind_datagram(path("served")), 1000, kBatch, replies_);
-  ASSERT_TRUE(socket);
-  socket_ = std::move(*socket);
-  ASSERT_EQ(::chmod(path("served").c_str(), 0777), 0);
-  ASSERT_EQ(::chmod(folder_.path().c_str(), 0777), 0);
-  OtherUsersClient stranger(1001, path("stranger"), path("served"));
-  ASSERT_TRUE(stranger.sent());
-  EXPECT_EQ(read().size(), 0U);
-  EXPECT_EQ(socket_->refused(), 1U);
-  {
-    OtherUsersClient user(1000, path("user"), path("served"));
-    ASSERT_TRUE(user.sent());
-    EXPECT_EQ(read().size(), 1U);
-    EXPECT_EQ(socket_->client().pid, user.pid());
+class SharedVmSocketTest : public BoundVmSocketTest {
+ protected:
+  // A socket for user 1000 that anyone can send to, so that the sender's uid alone decides.
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to become other users";
+    auto socket = VmSocket::bound(bind_datagram(path("served")), 1000, kBatch, replies_);
+    ASSERT_TRUE(socket);
+    socket_ = std::move(*socket);
+    ASSERT_EQ(::chmod(path("served").c_str(), 0777), 0);
+    ASSERT_EQ(::chmod(folder_.path().c_str(), 0777), 0);
   }
+
+  // One frame of a client of `uid`, read while the client lives.
+  size_t frames_from(uid_t uid) {
+    OtherUsersClient client(uid, path("vm" + std::to_string(clients_++)), path("served"));
+    EXPECT_TRUE(client.sent());
+    size_t frames = read().size();
+    EXPECT_EQ(socket_->client().attached, frames > 0);
+    EXPECT_TRUE(frames == 0 || socket_->client().pid == client.pid());
+    EXPECT_EQ(read().size(), 0U);  // drained: plain reads from now on
+    return frames;
+  }
+
+ private:
+  int clients_ = 0;
+};
+
+TEST_F(SharedVmSocketTest, OnlyThePermittedUserAndRootAreServed) {
+  EXPECT_EQ(frames_from(1001), 0U);
+  EXPECT_EQ(socket_->refused(), 1U);
+  EXPECT_EQ(frames_from(1000), 1U);
   socket_->client_gone(socket_->client().epoch);
-  OtherUsersClient root(0, path("root"), path("served"));
-  ASSERT_TRUE(root.sent());
-  EXPECT_EQ(read().size(), 1U);
-  EXPECT_EQ(socket_->client().path, path("root"));
+  EXPECT_EQ(frames_from(0), 1U);
+}
+
+TEST_F(SharedVmSocketTest, TheUidCountsForTheNextClientToo) {
+  EXPECT_EQ(frames_from(1000), 1U);
+  socket_->client_gone(socket_->client().epoch);
+  EXPECT_EQ(frames_from(1001), 0U);
+  EXPECT_EQ(frames_from(1000), 1U);
+  write({frame_of(60, 1)});  // this time a refused send shows the end
+  EXPECT_EQ(frames_from(1001), 0U);
+  EXPECT_EQ(frames_from(1000), 1U);
 }
 
 }  // namespace

@@ -1,13 +1,9 @@
 // VmSocket at a path (--socket): clients that go, and those that follow.
 #include <atomic>
-#include <csignal>
 #include <thread>
 
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/wait.h>
 
-#include "forward/peer_watch.h"
 #include "forward/vm_socket_test_support.h"
 
 namespace vmnet {
@@ -131,59 +127,6 @@ TEST_F(BoundVmSocketTest, ClientsComeAndGoUnderTraffic) {
   reader.join();
   writer.join();
   watcher.join();
-}
-
-// Attaches, then waits to be killed.
-pid_t start_client(const std::string& own, const std::string& helper) {
-  pid_t pid = ::fork();
-  if (pid != 0) return pid;
-  ::unlink(own.c_str());
-  Client client(own, helper);
-  if (!client.connected() || !client.send(frame_of(60, 1))) _exit(1);
-  while (true) ::pause();
-}
-
-bool becomes_readable(int fd) {
-  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
-  return ::poll(&entry, 1, 10000) == 1;
-}
-
-TEST_F(BoundVmSocketTest, AHundredKilledClientsAreEachFollowedByTheNextAtOnce) {
-  auto watch = PeerWatch::open(socket_->ready_fd());
-  ASSERT_TRUE(watch);
-  for (int i = 0; i < 100; i++) {
-    pid_t pid = start_client(path("vm"), path());
-    ASSERT_GT(pid, 0);
-    ASSERT_TRUE(wait_until([&] { return read().size() == 1; })) << i;
-    ASSERT_TRUE(becomes_readable(socket_->client_changed().fd()));
-    socket_->client_changed().clear();
-    VmSocket::Client client = socket_->client();
-    ASSERT_EQ(client.pid, pid);
-    UniqueFd process = open_process_watch(client.pid);
-    ASSERT_FALSE(watch->peer_gone());
-    ASSERT_EQ(::kill(pid, SIGKILL), 0);
-    // When its process tells of its end, its socket has gone, too.
-    ASSERT_TRUE(becomes_readable(process.get()));
-    ASSERT_TRUE(watch->peer_gone());
-    socket_->client_gone(client.epoch);
-    ASSERT_FALSE(socket_->client().attached) << i;
-    ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
-  }
-}
-
-TEST_F(BoundVmSocketTest, AProcessThatEndsWhileItsSocketLivesOnIsNotTheEnd) {
-  auto watch = PeerWatch::open(socket_->ready_fd());
-  ASSERT_TRUE(watch);
-  Client client(path("vm"), path());
-  pid_t sender = ::fork();  // the process that sends first is a child of the one that stays
-  ASSERT_GE(sender, 0);
-  if (sender == 0) _exit(client.send(frame_of(60, 1)) ? 0 : 1);
-  ASSERT_EQ(::waitpid(sender, nullptr, 0), sender);
-  EXPECT_EQ(read().size(), 1U);
-  EXPECT_EQ(socket_->client().pid, sender);
-  EXPECT_FALSE(watch->peer_gone());
-  client.close();
-  EXPECT_TRUE(watch->peer_gone());
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <poll.h>
 
 #include "base/log.h"
-#include "helper/stop_signals.h"
 
 namespace vmnet {
 namespace {
@@ -86,11 +85,8 @@ Session::~Session() {
 }
 
 void Session::start_threads() {
-  // Signals are the main thread's: the new threads inherit the blocked ones.
-  block_stop_signals(true);
   threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
   threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
-  block_stop_signals(false);
   threads_ready_.wait();
 }
 

@@ -32,7 +32,7 @@ enum class SessionEnd {
 struct SessionConfig {
   NetworkConfig network;
   std::optional<std::chrono::seconds> stats_interval;
-  int stop_fd = -1;  // readable: stop (catch_stop_signals)
+  int stop_fd = -1;  // readable: stop; SignalWatch
 };
 
 class Session {

@@ -137,6 +137,9 @@ struct alignas(cmsghdr) CredentialsBuffer {
   std::array<uint8_t, CMSG_SPACE(sizeof(ucred))> bytes;
 };
 
+// The uid of a sender that the kernel did not tell of: nobody's.
+constexpr uid_t kNobody = ~uid_t{0};
+
 void close_descriptors(const cmsghdr* control) {
   const uint8_t* data = CMSG_DATA(control);
   for (size_t left = control->cmsg_len - CMSG_LEN(0); left >= sizeof(int); left -= sizeof(int)) {
@@ -196,7 +199,10 @@ std::span<const IdentifiedReceiver::Datagram> IdentifiedReceiver::receive(int fd
     Datagram& datagram = s.datagrams.at(i);
     datagram.size = s.messages.at(i).msg_len;
     datagram.truncated = (message.msg_flags & MSG_TRUNC) != 0;
-    datagram.sender.address_size = message.msg_namelen;
+    // A path of 108 bytes has no room for its NUL, but the kernel counts it in: 111 of 110 bytes.
+    datagram.sender.address_size =
+        std::min<socklen_t>(message.msg_namelen, sizeof(datagram.sender.address));
+    datagram.sender.uid = kNobody;
     read_credentials(message, datagram.sender);
   }
   return std::span(s.datagrams).first(count);

@@ -9,6 +9,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
 namespace vmnet {
@@ -21,6 +22,12 @@ std::string kind_of(const nlattr* link_info) {
   });
   return kind;
 }
+
+// IFLA_BR_FDB_MAX_LEARNED (Linux 6.7; older kernels ignore it, and Debian 12's headers lack it).
+constexpr uint16_t kBridgeMaxLearned = 49;
+
+// A guest that invents MACs must not fill the host's memory. The VMs' own need no learning.
+constexpr uint32_t kMaxLearnedMacs = 1024;
 
 Mac mac_of(const nlattr* attribute) {
   Mac mac;
@@ -125,6 +132,7 @@ Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const
   message.put_u32(IFLA_BR_STP_STATE, 0);
   message.put_u32(IFLA_BR_FORWARD_DELAY, 0);
   message.put_u8(IFLA_BR_MCAST_SNOOPING, 0);
+  message.put_u32(kBridgeMaxLearned, kMaxLearnedMacs);
   message.end_nest(data);
   message.end_nest(info);
   // ROOT: the name is ours, numbered; the MAC is computed from the network's address.
@@ -205,6 +213,17 @@ Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated)
   port.put_u8(IFLA_BRPORT_ISOLATED, 1);
   port.end_nest(settings);
   return netlink.request(port, "cannot isolate the TAP");
+}
+
+Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac) {
+  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
+  auto* header = message.add_family_header<ndmsg>();
+  header->ndm_family = AF_BRIDGE;
+  header->ndm_ifindex = port;
+  header->ndm_state = NUD_NOARP;  // static: it neither ages nor counts as learned
+  header->ndm_flags = NTF_MASTER;
+  message.put_bytes(NDA_LLADDR, mac.bytes.data(), mac.bytes.size());
+  return netlink.request(message, "cannot enter the VM's MAC into the bridge's forwarding table");
 }
 
 Status delete_link(NetlinkSocket& netlink, int index) {

@@ -60,6 +60,9 @@ Status set_link_up(NetlinkSocket& netlink, int index);
 // (Linux 4.18).
 Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated);
 
+// Tells a bridge that `mac` is behind `port`, without waiting for its first frame.
+Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac);
+
 // Deletes a device. One that is gone already is no error.
 Status delete_link(NetlinkSocket& netlink, int index);
 

@@ -145,7 +145,9 @@ Result<PeerWatch> PeerWatch::open(int socket) {
   return PeerWatch(std::move(state));
 }
 
-bool PeerWatch::peer_gone() { return state_->ask() == Peer::kGone; }
+PeerWatch PeerWatch::blind() { return PeerWatch(nullptr); }
+
+bool PeerWatch::peer_gone() { return state_ && state_->ask() == Peer::kGone; }
 
 UniqueFd open_process_watch(pid_t pid) {
   if (pid <= 0) return {};

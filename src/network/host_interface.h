@@ -44,8 +44,8 @@ class HostInterface {
   virtual void stop() = 0;
 };
 
-// Whether this process may make interfaces at all: the error says what is missing and how to get it.
-// Before anything else is tried.
+// Whether this process may make interfaces at all: the error says what is missing and how to get
+// it. Before anything else is tried.
 Status check_privilege();
 
 // Makes the host side of `config`. Needs privilege: the one step that does. Called once, before

@@ -28,8 +28,30 @@ def session_lab():
         yield lab
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """Ends a test that hangs: what is slow is marked so."""
+    seconds = 1200 if item.get_closest_marker("slow") else 120
+
+    def overdue(*_):
+        raise TimeoutError(f"the test did not end within {seconds} s")
+
+    signal.signal(signal.SIGALRM, overdue)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures see whether the test itself failed."""
+    outcome = yield
+    if call.when == "call":
+        item.failed = outcome.get_result().failed
+
+
 @pytest.fixture
-def lab(session_lab):
+def lab(session_lab, request):
     """The lab with a fresh host. After the test the host, the files and the processes must be as
     they were before it."""
     if session_lab.host is None:
@@ -54,7 +76,8 @@ def lab(session_lab):
     residue.append(snapshot.difference(before[1], snapshot.files(excluded)))
     session_lab.drop_host()
     left = "\n".join(part for part in residue if part)
-    if left:
+    # What a failed test left is no news.
+    if left and not getattr(request.node, "failed", True):
         pytest.fail(f"the test left something behind:\n{left}", pytrace=False)
 
 

@@ -95,6 +95,8 @@ class Helper:
 
     def ready(self, timeout=TIMEOUT):
         """Waits for the JSON line and returns self; fails with the log where none comes."""
+        if self.json:
+            return self
         line = self.read_line(timeout)
         if not line:
             self.process.wait(TIMEOUT)
