@@ -205,6 +205,7 @@ Status HostNetwork::attach_tap() {
   rules_.emplace(std::move(*rules));
   auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
   if (!attached || config_.mode == Mode::kBridged) return attached;
+  wait_until_operational(netlink_, bridge_);
   return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
 }
 
