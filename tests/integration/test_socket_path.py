@@ -12,7 +12,7 @@ import pytest
 
 from support.checks import assert_refused
 from support.guest import Guest
-from support.helper import Helper, helper_processes, run_to_end
+from support.helper import Helper, helper_processes, run_to_end, wait_for_no_helper
 from support.installation import CAPABLE_COPY, ROOT, SETUID_COPY, SUDO
 from support.lab import INTERNET, as_user
 from support.snapshot import wait_until
@@ -245,6 +245,7 @@ def test_own_stale_socket_is_replaced(host, start, client, path, way):
     helper = start(path=path, way=way)
     helper.kill(*helper_processes())
     helper.process.wait(10)
+    assert wait_for_no_helper()  # the lock goes with the last of them
     assert path.exists()
     start(path=path, way=way)
     client(path).dhcp()
