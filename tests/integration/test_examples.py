@@ -10,7 +10,7 @@ from support import installation
 from support.helper import Helper, wait_for_no_helper
 from support.installation import CAPABLE_COPY, SETUID_COPY, SUDO
 from support.kernel_guest import KernelGuest
-from support.lab import REPOSITORY, UPLINK, UPLINK_ADDRESS, WORK, end, run
+from support.lab import REPOSITORY, TIMEOUT, UPLINK, UPLINK_ADDRESS, WORK, end, run
 from support.vm import Machine, accelerator, share_image
 
 EXAMPLES = REPOSITORY / "examples"
@@ -91,7 +91,9 @@ def test_qemu(host, script):
         shown = vm.run("ip -4 address show eth0").output
         assert (promised[1] or promised[2]) + "/24" in shown
         assert vm.run("ping -c 1 -W 5 192.168.64.1")
-        assert vm.poweroff() == 0
+        vm.process.stdin.write(b"9 poweroff -f\n")
+        vm.process.stdin.flush()
+        assert vm.process.wait(TIMEOUT) == 0
     assert wait_for_no_helper()
     assert not list(pathlib.Path("/tmp").glob("tmp.*"))
 
