@@ -25,12 +25,6 @@ type vmnetInterface struct {
 	MaxPacketSize int    `json:"vmnet_max_packet_size"`
 }
 
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
 func arpRequest(mac net.HardwareAddr, own, target net.IP) []byte {
 	var frame bytes.Buffer
 	frame.Write([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
@@ -43,46 +37,83 @@ func arpRequest(mac net.HardwareAddr, own, target net.IP) []byte {
 	return frame.Bytes()
 }
 
-func main() {
+// start starts the helper and waits until its interface works.
+func start(socket string) (*exec.Cmd, *vmnetInterface, error) {
 	program := os.Getenv("VMNET_HELPER")
 	if program == "" {
 		program = "/opt/vmnet-helper/bin/vmnet-helper"
 	}
-	dir, err := os.MkdirTemp("", "vmnet")
-	check(err)
-	defer os.RemoveAll(dir)
-	remote := net.UnixAddr{Name: filepath.Join(dir, "vm.sock"), Net: "unixgram"}
-	local := net.UnixAddr{Name: filepath.Join(dir, "client.sock"), Net: "unixgram"}
-
-	args := append([]string{"--non-interactive", program, "--socket", remote.Name}, os.Args[1:]...)
+	args := append([]string{"--non-interactive", program, "--socket", socket}, os.Args[1:]...)
 	helper := exec.Command("sudo", args...)
 	helper.Stderr = os.Stderr
 	stdout, err := helper.StdoutPipe()
-	check(err)
-	check(helper.Start())
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := helper.Start(); err != nil {
+		return nil, nil, err
+	}
 	var vmnet vmnetInterface
-	check(json.NewDecoder(stdout).Decode(&vmnet)) // EOF: it failed and said why
-	fmt.Printf("VM: %s %s\n", vmnet.MAC, vmnet.Address)
+	if err := json.NewDecoder(stdout).Decode(&vmnet); err != nil {
+		helper.Wait()
+		return nil, nil, fmt.Errorf("the helper failed; it said why")
+	}
+	return helper, &vmnet, nil
+}
 
-	vm, err := net.DialUnix("unixgram", &local, &remote)
-	check(err)
-	check(vm.SetWriteBuffer(1 << 20))
+// askForGateway prints the gateway's MAC address.
+func askForGateway(vm *net.UnixConn, vmnet *vmnetInterface) error {
 	mac, err := net.ParseMAC(vmnet.MAC)
-	check(err)
+	if err != nil {
+		return err
+	}
 	gateway := net.ParseIP(vmnet.Gateway).To4()
-	_, err = vm.Write(arpRequest(mac, net.ParseIP(vmnet.Address).To4(), gateway))
-	check(err)
+	if _, err := vm.Write(arpRequest(mac, net.ParseIP(vmnet.Address).To4(), gateway)); err != nil {
+		return err
+	}
 	frame := make([]byte, vmnet.MaxPacketSize)
 	for {
 		size, err := vm.Read(frame)
-		check(err)
+		if err != nil {
+			return err
+		}
 		if size >= 42 && bytes.Equal(frame[12:14], []byte{8, 6}) && frame[21] == 2 &&
 			bytes.Equal(frame[28:32], gateway) {
 			fmt.Printf("gateway: %s %s\n", net.HardwareAddr(frame[22:28]), vmnet.Gateway)
-			break
+			return nil
 		}
 	}
-	vm.Close()
-	check(helper.Process.Signal(syscall.SIGTERM)) // sudo passes it on
-	check(helper.Wait())
+}
+
+func run() error {
+	dir, err := os.MkdirTemp("", "vmnet")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	remote := net.UnixAddr{Name: filepath.Join(dir, "vm.sock"), Net: "unixgram"}
+	local := net.UnixAddr{Name: filepath.Join(dir, "client.sock"), Net: "unixgram"}
+	helper, vmnet, err := start(remote.Name)
+	if err != nil {
+		return err
+	}
+	defer helper.Wait()
+	defer helper.Process.Signal(syscall.SIGTERM) // sudo passes it on
+	fmt.Printf("VM: %s %s\n", vmnet.MAC, vmnet.Address)
+
+	vm, err := net.DialUnix("unixgram", &local, &remote)
+	if err != nil {
+		return err
+	}
+	defer vm.Close()
+	if err := vm.SetWriteBuffer(1 << 20); err != nil {
+		return err
+	}
+	return askForGateway(vm, vmnet)
+}
+
+func main() {
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
 }

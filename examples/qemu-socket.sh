@@ -14,7 +14,8 @@ dir=$(mktemp -d)
 
 finish() {
   trap - EXIT
-  [[ -z ${pid:-} ]] || kill "$pid" 2> /dev/null || true # SIGTERM: everything is removed
+  [[ -z ${vm:-} ]] || kill "$vm" 2> /dev/null || true
+  [[ -z ${pid:-} ]] || kill "$pid" 2> /dev/null || true # sudo passes it on: everything is removed
   wait
   rm -r "$dir"
 }
@@ -34,4 +35,6 @@ echo "Virtual machine IP address: $(jq -r .ip_address <<< "$json")"
 remote="remote.type=unix,remote.path=$dir/vm.sock"
 qemu-system-x86_64 "$@" \
   -netdev "dgram,id=net0,local.type=unix,local.path=$dir/qemu.sock,$remote" \
-  -device "virtio-net-pci,netdev=net0,mac=$mac"
+  -device "virtio-net-pci,netdev=net0,mac=$mac" <&0 &
+vm=$! # in the background, since bash looks at signals only while it waits
+wait "$vm"
