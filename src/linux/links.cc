@@ -189,6 +189,13 @@ Status forbid_automatic_address(NetlinkSocket& netlink, int index) {
   return set;
 }
 
+Status limit_segments(NetlinkSocket& netlink, int index, uint32_t segments) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  message.put_u32(IFLA_GSO_MAX_SEGS, segments);
+  return netlink.request(message, fmt::format("cannot limit the segments of device {}", index));
+}
+
 Status set_link_up(NetlinkSocket& netlink, int index) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.add_family_header<ifinfomsg>();

@@ -55,6 +55,9 @@ Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias);
 // ours to give. Before it is set up.
 Status forbid_automatic_address(NetlinkSocket& netlink, int index);
 
+// Makes the kernel cut what is sent to a device into frames of at most so many segments.
+Status limit_segments(NetlinkSocket& netlink, int index, uint32_t segments);
+
 Status set_link_up(NetlinkSocket& netlink, int index);
 
 // Waits until the bridge passes frames: the kernel acts on the carrier that its first port brings
