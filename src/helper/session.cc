@@ -1,6 +1,7 @@
 #include "helper/session.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include <poll.h>
 
@@ -84,10 +85,15 @@ Session::~Session() {
   }
 }
 
-void Session::start_threads() {
-  threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
-  threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
+Status Session::start_threads() {
+  try {
+    threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
+    threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
+  } catch (const std::system_error& error) {
+    return fail_errno("cannot start a thread", error.code().value());
+  }
   threads_ready_.wait();
+  return {};
 }
 
 // `vm_end` is the end that means the VM's side of this direction.

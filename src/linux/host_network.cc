@@ -82,11 +82,11 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfil
 
 }  // namespace
 
-HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter,
-                         const NetworkConfig& config, uid_t user)
+HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config,
+                         uid_t user)
     : netlink_(std::move(netlink)),
       netfilter_(std::make_unique<NetlinkSocket>(std::move(netfilter))),
-      config_(config),
+      config_(std::move(config)),
       user_(user) {}
 
 Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user) {
@@ -205,6 +205,7 @@ Status HostNetwork::attach_tap() {
   rules_.emplace(std::move(*rules));
   auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
   if (!attached || config_.mode == Mode::kBridged) return attached;
+  wait_until_operational(netlink_, bridge_);
   return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
 }
 

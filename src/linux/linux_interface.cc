@@ -19,8 +19,8 @@ namespace {
 
 class LinuxInterface : public HostInterface {
  public:
-  LinuxInterface(KeeperStart start, const NetworkConfig& config)
-      : config_(config),
+  LinuxInterface(KeeperStart start, NetworkConfig config)
+      : config_(std::move(config)),
         keeper_(start.keeper),
         channel_(std::move(start.channel)),
         facts_(start.facts) {
