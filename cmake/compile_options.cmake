@@ -4,6 +4,8 @@ add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conver
                     # Designated initialisers leave the other members to their defaults on purpose.
                     -Wno-missing-field-initializers)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# Where it was built is not in the binaries: the same commit gives the same bytes.
+add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build")
 
 if(VMNET_SANITIZE)
   add_compile_options(-fsanitize=${VMNET_SANITIZE} -fno-sanitize-recover=all

@@ -1,8 +1,40 @@
-# The layout of docs/install.md: PREFIX/bin and PREFIX/share/doc/vmnet-helper.
+# The layout of docs/install.md: PREFIX/bin and PREFIX/share. What holds a path of an installed
+# program is made when the prefix is known, at installation.
 install(TARGETS vmnet-helper vmnet-run RUNTIME DESTINATION bin)
-install(FILES LICENSE README.md DESTINATION share/doc/vmnet-helper OPTIONAL)
-if(VMNET_PLATFORM STREQUAL "macos")
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION share/doc/vmnet-helper)
+
+if(VMNET_PLATFORM STREQUAL "linux")
+  set(VMNET_SUDO_GROUP kvm)
+else()
+  set(VMNET_SUDO_GROUP staff)
+endif()
+set(generated "${CMAKE_BINARY_DIR}/install")
+
+# install_for_prefix(FILE FOLDER): installs FILE, its @VMNET_BIN@ and @VMNET_SUDO_GROUP@ filled in.
+function(install_for_prefix file folder)
+  get_filename_component(name "${file}" NAME)
+  string(REGEX REPLACE "\\.in$" "" name "${name}")
+  install(CODE "set(VMNET_BIN \"\${CMAKE_INSTALL_PREFIX}/bin\")
+                set(VMNET_SUDO_GROUP \"${VMNET_SUDO_GROUP}\")
+                configure_file(\"${CMAKE_SOURCE_DIR}/${file}\" \"${generated}/${name}\" @ONLY)")
+  install(FILES "${generated}/${name}" DESTINATION "${folder}")
+endfunction()
+
+install_for_prefix(packaging/sudoers.d/vmnet-helper.in share/doc/vmnet-helper/sudoers.d)
+install(FILES packaging/man/vmnet-helper.8 DESTINATION share/man/man8)
+install(FILES packaging/man/vmnet-run.1 DESTINATION share/man/man1)
+install(FILES packaging/completion/vmnet-helper.bash
+        DESTINATION share/bash-completion/completions RENAME vmnet-helper)
+install(FILES packaging/completion/vmnet-run.bash
+        DESTINATION share/bash-completion/completions RENAME vmnet-run)
+install(FILES packaging/completion/_vmnet-helper packaging/completion/_vmnet-run
+        DESTINATION share/zsh/site-functions)
+install(FILES packaging/completion/vmnet-helper.fish packaging/completion/vmnet-run.fish
+        DESTINATION share/fish/vendor_completions.d)
+if(VMNET_PLATFORM STREQUAL "linux")
+  install_for_prefix(packaging/systemd/vmnet-helper@.service.in share/doc/vmnet-helper/systemd/system)
+  install_for_prefix(packaging/systemd/user/vmnet-helper@.service.in
+                     share/doc/vmnet-helper/systemd/user)
+else()
   install(FILES packaging/macos/vmnet-helper.entitlements DESTINATION share/doc/vmnet-helper)
-  install(FILES packaging/macos/sudoers DESTINATION share/doc/vmnet-helper/sudoers.d
-          RENAME vmnet-helper)
 endif()

@@ -16,9 +16,7 @@ set(vmnet_entitlements
     "${CMAKE_CURRENT_LIST_DIR}/../packaging/macos/vmnet-helper.entitlements")
 
 set(CMAKE_CXX_COMPILER ${VMNET_ZIG} c++)
-get_filename_component(vmnet_root "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
-set(CMAKE_CXX_FLAGS_INIT
-    "-target ${vmnet_target} -isystem ${vmnet_sdk} -ffile-prefix-map=${vmnet_root}=.")
+set(CMAKE_CXX_FLAGS_INIT "-target ${vmnet_target} -isystem ${vmnet_sdk}")
 
 find_program(CMAKE_AR NAMES llvm-ar-19 llvm-ar REQUIRED)
 find_program(CMAKE_RANLIB NAMES llvm-ranlib-19 llvm-ranlib REQUIRED)

@@ -7,7 +7,7 @@
 namespace vmnet {
 namespace {
 
-constexpr std::chrono::milliseconds kLogInterval{100};
+constexpr std::chrono::milliseconds kLogInterval{200};  // of two lines at most
 
 bool is_readable(int fd) {
   pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
@@ -17,7 +17,10 @@ bool is_readable(int fd) {
 }  // namespace
 
 ClientMonitor::ClientMonitor(VmSocket& socket, PeerWatch watch)
-    : socket_(socket), watch_(std::move(watch)), epoch_(socket.client().epoch) {}
+    : socket_(socket),
+      watch_(std::move(watch)),
+      epoch_(socket.client().epoch),
+      logged_epoch_(epoch_) {}
 
 std::array<int, 2> ClientMonitor::wake_fds() const {
   return {socket_.client_changed().fd(), client_process_.get()};
@@ -27,6 +30,7 @@ bool ClientMonitor::check() {
   socket_.client_changed().clear();
   VmSocket::Client client = socket_.client();
   if (client.epoch != epoch_) follow(client);
+  log_news(client);
   if (!client.attached) return true;
   // A process that has ended says all it can say: whether its socket lives on is asked below, now
   // and from time to time (a child may have inherited it).
@@ -34,25 +38,32 @@ bool ClientMonitor::check() {
   if (!watch_.peer_gone()) return true;
   if (!socket_.is_bound()) return false;
   socket_.client_gone(client.epoch);
-  follow(socket_.client());
+  client = socket_.client();
+  follow(client);
+  log_news(client);
   return true;
 }
 
 void ClientMonitor::follow(const VmSocket::Client& client) {
   epoch_ = client.epoch;
   client_process_ = client.attached ? open_process_watch(client.pid) : UniqueFd();
-  log_change(client);
 }
 
-void ClientMonitor::log_change(const VmSocket::Client& client) {
+void ClientMonitor::log_news(const VmSocket::Client& client) {
+  uint64_t refused = socket_.refused();
   auto now = Clock::now();
-  if (now < next_log_) return;
+  if ((client.epoch == logged_epoch_ && refused == logged_refused_) || now < next_log_) return;
   next_log_ = now + kLogInterval;
-  if (client.attached) {
-    log_info("socket", "client {} connected", escaped(client.path));
-  } else {
+  if (client.epoch != logged_epoch_ && client.attached) {
+    log_info("socket", "client '{}' connected", escaped(client.path));
+  } else if (client.epoch != logged_epoch_) {
     log_info("socket", "the client has gone; waiting for the next");
   }
+  if (refused != logged_refused_) {
+    log_warn("socket", "refused {} datagrams of others than the client", refused - logged_refused_);
+  }
+  logged_epoch_ = client.epoch;
+  logged_refused_ = refused;
 }
 
 }  // namespace vmnet

@@ -26,19 +26,22 @@ class ClientMonitor {
 
   // Looks whether the peer is still there and releases a bound socket from a client that has gone.
   // False: the peer of a connected socket has gone, so the helper's work is over. Logs who comes
-  // and goes, at most 10 lines a second.
+  // and goes, and how many datagrams of others were refused: at most 10 lines a second; what is
+  // left out is made up for by a later call.
   [[nodiscard]] bool check();
 
  private:
   using Clock = std::chrono::steady_clock;
 
   void follow(const VmSocket::Client& client);
-  void log_change(const VmSocket::Client& client);
+  void log_news(const VmSocket::Client& client);
 
   VmSocket& socket_;
   PeerWatch watch_;
   uint64_t epoch_;           // of the client last followed
   UniqueFd client_process_;  // a hint: the process that the client's first datagram came from
+  uint64_t logged_epoch_;
+  uint64_t logged_refused_ = 0;
   Clock::time_point next_log_;
 };
 

@@ -51,7 +51,7 @@ class DatagramReceiver {
 struct Sender {
   sockaddr_un address{};
   socklen_t address_size = 0;
-  std::optional<uid_t> uid;  // nothing where the kernel did not tell
+  std::optional<uid_t> uid;  // nothing on a platform whose kernel cannot tell
   pid_t pid = 0;             // in our pid namespace; 0: not known
 
   bool has_name() const { return address_size > offsetof(sockaddr_un, sun_path); }
@@ -131,12 +131,16 @@ SendFault send_datagram(int fd, std::span<const uint8_t> frame);
 // before. False: not within `timeout`, or (macOS, where nothing tells of room) asked often enough.
 bool wait_for_room(int fd, std::chrono::milliseconds timeout, int earlier_waits);
 
-// Whether a receive error means that the peer is no longer connected to us.
+// Whether a receive error means that the peer has connected to someone else.
 bool is_disconnect(int error);
 
 // Raises the buffers of our own end to what suits the platform, where they are smaller. With
 // privilege, to get past the system's limit for users; without, as far as that limit.
 void raise_buffers(int fd);
+
+// Connects a datagram socket to `sender`, so that the kernel turns everyone else away. False: it
+// has gone, or we may not write to it, or it is connected to someone else.
+bool connect_to(int fd, const Sender& sender);
 
 // Dissolves the association of a connected datagram socket; what its peer had sent is discarded.
 void disconnect(int fd);

@@ -19,6 +19,9 @@ class PeerWatch {
   // there (CAP_NET_ADMIN and CAP_SYS_ADMIN).
   static Result<PeerWatch> open(int socket);
 
+  // A watch that sees nothing: peer_gone() is always false.
+  static PeerWatch blind();
+
   PeerWatch(PeerWatch&& other) noexcept;
   PeerWatch& operator=(PeerWatch&& other) noexcept;
   ~PeerWatch();

@@ -18,7 +18,7 @@ std::string local_time(std::chrono::system_clock::time_point now) {
   auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
   auto time = static_cast<time_t>(seconds.count());
   tm parts{};
-  localtime_r(&time, &parts);
+  if (localtime_r(&time, &parts) == nullptr) return {};  // a year that no int holds
   long offset = std::labs(parts.tm_gmtoff) / 60;
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{}{:02}:{:02}", parts.tm_year + 1900,
                      parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,

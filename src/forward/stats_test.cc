@@ -63,10 +63,9 @@ TEST_F(StatsJson, IsOneLineWithBothDirectionsInOrder) {
 }
 
 TEST_F(StatsJson, TimeIsIso8601WithMillisecondsAndOffset) {
-  constexpr const char* kDateAndTime =
-      "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}";
-  auto matches = [&](const std::string& time, const std::string& offset) {
-    return std::regex_match(time, std::regex(kDateAndTime + offset));
+  auto matches = [](const std::string& time, const std::string& offset) {
+    std::string date_and_time = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}";
+    return std::regex_match(time, std::regex(date_and_time + offset));
   };
   EXPECT_TRUE(matches(time_in("UTC0"), "\\+00:00"));
   EXPECT_TRUE(matches(time_in("EAST-5:30"), "\\+05:30"));

@@ -1,35 +1,61 @@
 #include "forward/to_host.h"
 
-#include <cstring>
+#include <algorithm>
+
+#include "wire/offload.h"
 
 namespace vmnet {
 
-constexpr size_t kHeader = 12;
+static_assert(ReceiveBatch::kHeadroom >= VirtioHeader::kSize);
 
-ToHost::ToHost(const ForwardOptions& options, FrameResponder* responder, FrameSink& vm)
-    : options_(options), responder_(responder), vm_(vm) {}
-
-BatchSizes ToHost::batch_sizes(const ForwardOptions& options) {
-  return {.read_slots = 64,
-          .slot_size = options.tso ? size_t{65550} : size_t{1514},
-          .write_frames = 64,
-          .write_parts = 64};
-}
+ToHost::ToHost(const DataPathOptions& options, size_t max_frames, FrameResponder* responder,
+               FrameSink* vm)
+    : options_(options),
+      responder_(responder),
+      vm_(vm),
+      merger_(max_frames, {.verify_checksums = !options.offload(),
+                           .max_segment_frame = options.max_segment_frame(),
+                           // A frame of one segment is nothing to merge.
+                           .max_frame = options.engine ? 65'535U : 0U}) {}
 
 size_t ToHost::process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) {
-  size_t i = first;
-  for (; i < in.count() && out.has_room(1, 1); i++) {
-    auto frame = in.frame(i);
-    if (frame.size() < 14) {
+  // A frame, merged or not, needs one part; so what is consumed always fits.
+  size_t end = first + std::min(in.count() - first, merger_.capacity());
+  while (end > first && !out.has_room(end - first, end - first)) end--;
+  merger_.clear();
+  for (size_t slot = first; slot < end; slot++) {
+    MutableBytes frame = in.frame(slot);
+    if (frame.size() < EthernetHeader::kSize || frame.size() > options_.max_frame()) {
       drops++;
       continue;
     }
-    if (responder_ != nullptr && responder_->handle(frame, vm_)) continue;
-    std::memset(frame.data() - kHeader, 0, kHeader);
-    out.begin_frame();
-    out.add_part({frame.data() - kHeader, frame.size() + kHeader});
+    if (responder_ != nullptr && responder_->handle(frame, *vm_)) continue;
+    merger_.add(frame);
   }
-  return i;
+  merger_.finish();
+  for (size_t i = 0; i < merger_.count(); i++) {
+    if (merger_.begins_group(i) && !emit(i, out)) drops++;
+  }
+  return end;
+}
+
+bool ToHost::emit(size_t index, SendBatch& out) {
+  MutableBytes frame = merger_.part(index);
+  VirtioHeader header = merger_.header(index);
+  if (options_.offload() && !merger_.is_merged(index)) {
+    auto rebuilt = rebuild_header(frame, options_.mtu);
+    if (!rebuilt) return false;
+    header = rebuilt->header;
+    frame = frame.first(rebuilt->frame_size);
+  }
+  MutableBytes whole(frame.data() - VirtioHeader::kSize, VirtioHeader::kSize + frame.size());
+  write_virtio_header(header, whole.first<VirtioHeader::kSize>());
+  out.begin_frame();
+  out.add_part(whole);
+  for (uint32_t i = merger_.next(index); i != Merger::kEnd; i = merger_.next(i)) {
+    out.add_part(merger_.part(i));
+  }
+  return true;
 }
 
 }  // namespace vmnet

@@ -1,26 +1,33 @@
-// Frames of the VM on their way to the host's end.
+// VM to host: lets the network's services answer first, then merges what belongs together and puts
+// a virtio header before each frame, in its slot's headroom.
 #pragma once
 
-#include "forward/forward_options.h"
-#include "forward/forwarder.h"
+#include <cstdint>
+
+#include "forward/data_path.h"
 #include "forward/frame_responder.h"
 #include "forward/transform.h"
+#include "wire/merge.h"
 
 namespace vmnet {
 
-class ToHost : public Transform {
+class ToHost final : public Transform {
  public:
-  // `responder` (null: none) sees each frame first and answers through `vm`. Both outlive this.
-  ToHost(const ForwardOptions& options, FrameResponder* responder, FrameSink& vm);
-
-  static BatchSizes batch_sizes(const ForwardOptions& options);
+  // `responder` may be null; both pointers outlive this. `max_frames`: the most that one call of
+  // process() consumes, the receive batch's capacity.
+  ToHost(const DataPathOptions& options, size_t max_frames, FrameResponder* responder,
+         FrameSink* vm);
 
   size_t process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) override;
 
  private:
-  ForwardOptions options_;
+  // False: nothing can carry this frame.
+  bool emit(size_t index, SendBatch& out);
+
+  DataPathOptions options_;
   FrameResponder* responder_;
-  FrameSink& vm_;
+  FrameSink* vm_;
+  Merger merger_;
 };
 
 }  // namespace vmnet

@@ -2,26 +2,76 @@
 
 namespace vmnet {
 
-constexpr size_t kHeader = 12;
-
-ToVm::ToVm(const ForwardOptions& options) : options_(options) {}
-
-BatchSizes ToVm::batch_sizes(const ForwardOptions& /*options*/) {
-  return {.read_slots = 64, .slot_size = 1514 + 4 + kHeader, .write_frames = 64, .write_parts = 64};
+ToVm::ToVm(const DataPathOptions& options)
+    : options_(options),
+      scratch_(std::make_unique_for_overwrite<uint8_t[]>(kScratchHeaders * Segmenter::kMaxHeader)) {
 }
 
 size_t ToVm::process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) {
-  size_t i = first;
-  for (; i < in.count() && out.has_room(1, 1); i++) {
-    auto frame = in.frame(i);
-    if (frame.size() < kHeader + 14) {
-      drops++;
+  headers_used_ = 0;
+  for (size_t slot = first; slot < in.count(); slot++) {
+    switch (forward(in.frame(slot), out)) {
+      case Outcome::kDone:
+        break;
+      case Outcome::kDropped:
+        drops++;
+        break;
+      case Outcome::kNoRoom:
+        return slot;
+    }
+  }
+  return in.count();
+}
+
+ToVm::Outcome ToVm::forward(MutableBytes host_frame, SendBatch& out) {
+  if (host_frame.size() < VirtioHeader::kSize + EthernetHeader::kSize) return Outcome::kDropped;
+  VirtioHeader header = read_virtio_header(host_frame.first<VirtioHeader::kSize>());
+  MutableBytes frame = host_frame.subspan(VirtioHeader::kSize);
+  uint8_t segmentation = header.segmentation();
+  if (segmentation == VirtioHeader::kGsoNone) return forward_whole(header, frame, out);
+  // Without a header to say so the guest would take several datagrams for one: those are always
+  // cut.
+  bool whole = options_.tso && frame.size() <= options_.max_frame() && header.needs_checksum() &&
+               segmentation != VirtioHeader::kGsoUdpL4;
+  if (!whole) return forward_split(header, frame, out);
+  // Validated as if it were cut.
+  auto segmenter = Segmenter::create(header, frame, options_.max_segment_frame());
+  return segmenter ? forward_whole(header, frame, out) : Outcome::kDropped;
+}
+
+ToVm::Outcome ToVm::forward_whole(const VirtioHeader& header, MutableBytes frame,
+                                  SendBatch& out) const {
+  if (!out.has_room(1, 1)) return out.count() == 0 ? Outcome::kDropped : Outcome::kNoRoom;
+  if (frame.size() > options_.max_frame()) return Outcome::kDropped;
+  if (header.needs_checksum() && !complete_checksum(header, frame)) return Outcome::kDropped;
+  out.begin_frame();
+  out.add_part(frame);
+  return Outcome::kDone;
+}
+
+ToVm::Outcome ToVm::forward_split(const VirtioHeader& header, MutableBytes frame, SendBatch& out) {
+  auto segmenter = Segmenter::create(header, frame, options_.max_segment_frame());
+  if (!segmenter) return Outcome::kDropped;
+  size_t count = segmenter->count();
+  if (!out.has_room(count, 2 * count) || headers_used_ + count > kScratchHeaders) {
+    return out.count() == 0 ? Outcome::kDropped : Outcome::kNoRoom;
+  }
+  size_t header_size = segmenter->header_size();
+  for (size_t i = 0; i < count; i++) {
+    MutableBytes payload = frame.subspan(segmenter->payload_start(i), segmenter->payload_size(i));
+    out.begin_frame();
+    if (i == 0) {
+      // The first segment is in its place already, behind the headers it shares with the frame.
+      segmenter->write_header(i, payload, frame.first(header_size));
+      out.add_part(frame.first(header_size + payload.size()));
       continue;
     }
-    out.begin_frame();
-    out.add_part(frame.subspan(kHeader));
+    MutableBytes headers(&scratch_[headers_used_++ * Segmenter::kMaxHeader], header_size);
+    segmenter->write_header(i, payload, headers);
+    out.add_part(headers);
+    out.add_part(payload);
   }
-  return i;
+  return Outcome::kDone;
 }
 
 }  // namespace vmnet

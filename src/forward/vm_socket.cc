@@ -81,6 +81,7 @@ Transfer VmSocket::read_frames(ReceiveBatch& batch, uint64_t epoch) {
 
 bool VmSocket::is_permitted(const Sender& sender) const {
   if (!sender.has_name()) return false;  // no way to connect back
+  // Where the kernel cannot tell, the socket's mode (0600) alone decides who can send.
   return !sender.uid || *sender.uid == *permitted_uid_ || *sender.uid == 0;
 }
 
@@ -105,7 +106,7 @@ Transfer VmSocket::admit(ReceiveBatch& batch) {
     if (taken && is_frame) {
       batch.put(kept++, i, datagram.size);
       transfer.bytes += datagram.size;
-    } else if (!(taken && first && !datagram.truncated)) {  // a greeting is no loss
+    } else if (!taken || !first || datagram.truncated) {  // a greeting is no loss
       transfer.drops++;
     }
   }
@@ -125,12 +126,7 @@ Transfer VmSocket::admit(ReceiveBatch& batch) {
 
 // With client_mutex_ held.
 bool VmSocket::attach(const Sender& sender) {
-  int connected = 0;
-  do {
-    connected = ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&sender.address),
-                          sender.address_size);
-  } while (connected != 0 && errno == EINTR);
-  if (connected != 0) return false;  // gone already, or not ours to write to
+  if (!connect_to(socket_.get(), sender)) return false;
   client_ = sender;
   filtering_ = true;
   epoch_.fetch_add(1, std::memory_order_release);
@@ -157,9 +153,10 @@ VmSocket::Client VmSocket::client() const {
   uint64_t epoch = epoch_.load(std::memory_order_relaxed);
   Client client{.epoch = epoch, .attached = is_attached(epoch), .pid = client_.pid, .path = {}};
   if (client_.has_name()) {
-    client.path.assign(client_.address.sun_path,
-                       client_.address_size - offsetof(sockaddr_un, sun_path));
-    if (client.path.front() != '\0') client.path = client.path.c_str();  // up to its NUL
+    std::string_view name(client_.address.sun_path,
+                          client_.address_size - offsetof(sockaddr_un, sun_path));
+    // A path ends with its NUL, if it has one; an abstract name begins with one.
+    client.path = name.front() == '\0' ? name : name.substr(0, name.find('\0'));
   }
   return client;
 }

@@ -3,7 +3,9 @@
 // The stages are the functions of run_helper(), in order. Privilege ends with drop_privileges();
 // the first byte that a guest wrote is read after enter_sandbox's filter is in place.
 
+#include <array>
 #include <cerrno>
+#include <csignal>
 #include <ctime>
 #include <memory>
 #include <string>
@@ -12,13 +14,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/signal_watch.h"
+#include "forward/datagrams.h"
 #include "forward/peer_watch.h"
 #include "forward/vm_socket.h"
 #include "helper/open_vm_socket.h"
 #include "helper/options.h"
 #include "helper/process.h"
 #include "helper/session.h"
-#include "helper/stop_signals.h"
 #include "helper/usage_text.h"
 #include "network/host_interface.h"
 #include "network/real_user.h"
@@ -88,8 +91,13 @@ Status enter_user_and_directory(const RealUser& user, const StartContext& contex
 
 Status forward(const Options& options, const StartContext& context, const RealUser& user, VmSide vm,
                HostInterface& interface, int stop_fd) {
+  raise_buffers(vm.socket.get());
   auto watch = PeerWatch::open(vm.socket.get());
-  if (!watch) return pass(watch);
+  if (!watch) {
+    // Traffic still shows it: a send to a VM that has gone fails.
+    log_warn("socket", "a VM that ends in silence will not be noticed: {}", watch.error().message);
+    watch = PeerWatch::blind();
+  }
   if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
 
   DirectionStats to_vm_stats;
@@ -99,9 +107,9 @@ Status forward(const Options& options, const StartContext& context, const RealUs
   if (!socket) return pass(socket);
   SessionConfig config{
       .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
-  auto session = Session::create(config, interface, **socket, *watch, to_vm_stats);
+  auto session = Session::create(config, interface, **socket, std::move(*watch), to_vm_stats);
   if (!session) return pass(session);
-  (*session)->start_threads();
+  if (auto started = (*session)->start_threads(); !started) return started;
   if (auto restricted = restrict_system_calls(interface.system_call_needs()); !restricted) {
     return restricted;
   }
@@ -122,15 +130,17 @@ Status forward(const Options& options, const StartContext& context, const RealUs
 }
 
 Status run_helper(const Options& options, const StartContext& context) {
-  auto stop_fd = catch_stop_signals();
-  if (!stop_fd) return pass(stop_fd);
+  constexpr std::array kStopSignals = {SIGTERM, SIGINT};
+  auto stop = SignalWatch::start(kStopSignals);
+  if (!stop) return pass(stop);
+  if (auto privileged = check_privilege(); !privileged) return privileged;
   auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
   if (!user) return pass(user);
   auto vm = open_vm_side(options.target, *user, context.directory.get());
   if (!vm) return pass(vm);
   auto interface = start_interface(options.network, *user, vm->files, vm->socket.get());
   if (!interface) return pass(interface);
-  Status result = forward(options, context, *user, std::move(*vm), **interface, *stop_fd);
+  Status result = forward(options, context, *user, std::move(*vm), **interface, stop->fd());
   (*interface)->stop();
   return result;
 }

@@ -1,22 +1,14 @@
 #include "helper/session.h"
 
 #include <algorithm>
-#include <limits>
+#include <system_error>
 
 #include <poll.h>
 
 #include "base/log.h"
-#include "helper/stop_signals.h"
 
 namespace vmnet {
 namespace {
-
-// How often the VM's end is asked for: a silent end is noticed within two seconds.
-constexpr std::chrono::milliseconds kPeerCheck{500};
-
-// At most one line in this time about clients that come, go or are refused: a guest cannot flood
-// the log.
-constexpr std::chrono::milliseconds kClientLogInterval{250};
 
 void wait_for(const WakeUp& flag) {
   pollfd entry{.fd = flag.fd(), .events = POLLIN, .revents = 0};
@@ -24,43 +16,65 @@ void wait_for(const WakeUp& flag) {
   }
 }
 
-ForwardOptions forward_options(const NetworkConfig& config) {
-  return {.tso = config.enable_tso, .checksum_offload = config.enable_checksum_offload};
+DataPathOptions data_path(const NetworkConfig& config, const HostInterface& interface) {
+  return {.tso = config.enable_tso,
+          .checksum_offload = config.enable_checksum_offload,
+          .engine = interface.has_offload()};
+}
+
+// Frames that the VM may have queued are taken 64 at a time: as many as one receive call fetches.
+constexpr size_t kFromVm = 64;
+
+BatchSizes to_host_sizes(const DataPathOptions& options) {
+  return {.read_slots = kFromVm,
+          .slot_size = options.max_frame(),
+          .write_frames = kFromVm,
+          .write_parts = 2 * kFromVm};
+}
+
+// A virtio-net header and the largest frame that a host's end brings.
+constexpr size_t kMaxHostFrame = 12 + kMaxOffloadFrameSize;
+
+// The host's frames are large: a few reads fill a batch of sends.
+BatchSizes to_vm_sizes() {
+  constexpr size_t kReads = 16;
+  constexpr size_t kSends = 512;
+  return {.read_slots = kReads,
+          .slot_size = kMaxHostFrame,
+          .write_frames = kSends,
+          .write_parts = 2 * kSends};
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::create(const SessionConfig& config,
                                                  HostInterface& interface, VmSocket& vm,
-                                                 PeerWatch& watch, DirectionStats& to_vm_stats) {
+                                                 PeerWatch watch, DirectionStats& to_vm_stats) {
   auto go = WakeUp::create();
   if (!go) return pass(go);
   auto stop = WakeUp::create();
   if (!stop) return pass(stop);
   auto ended = WakeUp::create();
   if (!ended) return pass(ended);
-  return std::unique_ptr<Session>(new Session(config, interface, vm, watch, to_vm_stats,
+  return std::unique_ptr<Session>(new Session(config, interface, vm, std::move(watch), to_vm_stats,
                                               std::move(*go), std::move(*stop), std::move(*ended)));
 }
 
 Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm,
-                 PeerWatch& watch, DirectionStats& to_vm_stats, WakeUp go, WakeUp stop,
-                 WakeUp ended)
+                 PeerWatch watch, DirectionStats& to_vm_stats, WakeUp go, WakeUp stop, WakeUp ended)
     : config_(config),
       interface_(interface),
-      vm_(vm),
-      watch_(watch),
       to_vm_stats_(to_vm_stats),
       responder_(interface.make_responder()),
-      to_vm_(forward_options(config.network)),
-      to_host_(forward_options(config.network), responder_.get(), vm),
-      vm_forwarder_(interface.endpoint(), vm, to_vm_, to_vm_stats,
-                    ToVm::batch_sizes(forward_options(config.network))),
+      to_vm_(data_path(config.network, interface)),
+      to_host_(data_path(config.network, interface), kFromVm, responder_.get(), &vm),
+      vm_forwarder_(interface.endpoint(), vm, to_vm_, to_vm_stats, to_vm_sizes()),
       host_forwarder_(vm, interface.endpoint(), to_host_, to_host_stats_,
-                      ToHost::batch_sizes(forward_options(config.network))),
+                      to_host_sizes(data_path(config.network, interface))),
       go_(std::move(go)),
       stop_threads_(std::move(stop)),
-      thread_ended_(std::move(ended)) {
+      thread_ended_(std::move(ended)),
+      client_monitor_(vm, std::move(watch)) {
   if (responder_) host_forwarder_.enable_ticks(*responder_, vm);
   if (config.stats_interval) next_stats_ = Clock::now() + *config.stats_interval;
 }
@@ -73,13 +87,15 @@ Session::~Session() {
   }
 }
 
-void Session::start_threads() {
-  // Signals are the main thread's: the new threads inherit the blocked ones.
-  block_stop_signals(true);
-  threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
-  threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
-  block_stop_signals(false);
+Status Session::start_threads() {
+  try {
+    threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
+    threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
+  } catch (const std::system_error& error) {
+    return fail_errno("cannot start a thread", error.code().value());
+  }
   threads_ready_.wait();
+  return {};
 }
 
 // `vm_end` is the end that means the VM's side of this direction.
@@ -93,7 +109,6 @@ void Session::run_thread(Forwarder& forwarder, ForwardEnd vm_end) {
 }
 
 SessionEnd Session::run() {
-  next_peer_check_ = Clock::now() + kPeerCheck;
   go_.raise();
   SessionEnd end = wait_for_end();
   stop_threads_.raise();
@@ -103,24 +118,18 @@ SessionEnd Session::run() {
 
 SessionEnd Session::wait_for_end() {
   while (true) {
+    auto client = client_monitor_.wake_fds();
     std::array<pollfd, 5> entries = {
         pollfd{.fd = config_.stop_fd, .events = POLLIN, .revents = 0},
         pollfd{.fd = interface_.lost_fd(), .events = POLLIN, .revents = 0},
         pollfd{.fd = thread_ended_.fd(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = vm_.client_changed().fd(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = client_process_.get(), .events = POLLIN, .revents = 0}};
+        pollfd{.fd = client[0], .events = POLLIN, .revents = 0},
+        pollfd{.fd = client[1], .events = POLLIN, .revents = 0}};
     if (poll(entries.data(), entries.size(), poll_timeout()) < 0) continue;
     if (entries[0].revents != 0) return SessionEnd::kStopped;
     if (entries[1].revents != 0) return SessionEnd::kInterfaceLost;
     if (auto end = end_of_threads()) return *end;
-    if (entries[3].revents != 0) look_at_client();
-    if (entries[4].revents != 0) {
-      // The process has died; whether the socket died with it is for the kernel to say.
-      client_process_.reset();
-      next_peer_check_ = Clock::now();
-    }
-    if (auto end = check_peer()) return *end;
-    log_client_if_due();
+    if (!client_monitor_.check()) return SessionEnd::kVmGone;
     print_stats_if_due();
   }
 }
@@ -129,42 +138,6 @@ std::optional<SessionEnd> Session::end_of_threads() const {
   if (interface_gone_.load()) return SessionEnd::kInterfaceLost;
   if (vm_gone_.load()) return SessionEnd::kVmGone;
   return std::nullopt;
-}
-
-std::optional<SessionEnd> Session::check_peer() {
-  if (Clock::now() < next_peer_check_) return std::nullopt;
-  next_peer_check_ = Clock::now() + kPeerCheck;
-  client_ = vm_.client();
-  if (!client_.attached || !watch_.peer_gone()) return std::nullopt;
-  if (!vm_.is_bound()) return SessionEnd::kVmGone;
-  vm_.client_gone(client_.epoch);
-  return std::nullopt;
-}
-
-void Session::look_at_client() {
-  vm_.client_changed().clear();
-  client_ = vm_.client();
-  client_process_.reset();
-  if (client_.attached && client_.pid > 0) client_process_ = open_process_watch(client_.pid);
-}
-
-void Session::log_client_if_due() {
-  uint64_t refused = vm_.refused();
-  bool news = vm_.is_bound() && (client_.epoch != logged_epoch_ || refused != logged_refused_);
-  if (!news || Clock::now() < next_client_log_) return;
-  next_client_log_ = Clock::now() + kClientLogInterval;
-  if (client_.epoch != logged_epoch_) {
-    if (client_.attached) {
-      log_info("socket", "client '{}' connected", escaped(client_.path, 200));
-    } else {
-      log_info("socket", "client disconnected; waiting for the next one");
-    }
-  }
-  if (refused != logged_refused_) {
-    log_warn("socket", "refused {} datagrams of others than the client", refused - logged_refused_);
-  }
-  logged_epoch_ = client_.epoch;
-  logged_refused_ = refused;
 }
 
 void Session::print_stats_if_due() {
@@ -176,10 +149,10 @@ void Session::print_stats_if_due() {
 }
 
 int Session::poll_timeout() const {
-  Clock::time_point next = next_peer_check_;
-  if (next_stats_) next = std::min(next, *next_stats_);
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
-  return static_cast<int>(std::clamp<decltype(left)>(left, 0, std::numeric_limits<int>::max()));
+  auto wait = Clock::duration(ClientMonitor::kInterval);
+  if (next_stats_) wait = std::min(wait, *next_stats_ - Clock::now());
+  wait = std::max(wait, Clock::duration::zero());
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count());
 }
 
 }  // namespace vmnet

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/result.h"
+#include "forward/client_monitor.h"
 #include "forward/forwarder.h"
 #include "forward/peer_watch.h"
 #include "forward/to_host.h"
@@ -31,22 +32,22 @@ enum class SessionEnd {
 struct SessionConfig {
   NetworkConfig network;
   std::optional<std::chrono::seconds> stats_interval;
-  int stop_fd = -1;  // readable: stop (catch_stop_signals)
+  int stop_fd = -1;  // readable: stop; SignalWatch
 };
 
 class Session {
  public:
-  // Allocates all that forwarding needs. `interface`, `vm`, `watch` (of the VM's socket) and
-  // `to_vm_stats` (in which `vm` counts what it sends by itself) outlive the session.
+  // Allocates all that forwarding needs. `interface`, `vm` and `to_vm_stats` (in which `vm` counts
+  // what it sends by itself) outlive the session; `watch` is of the VM's socket.
   static Result<std::unique_ptr<Session>> create(const SessionConfig& config,
                                                  HostInterface& interface, VmSocket& vm,
-                                                 PeerWatch& watch, DirectionStats& to_vm_stats);
+                                                 PeerWatch watch, DirectionStats& to_vm_stats);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
 
   // Starts the threads. They wait for run(), so that a sandbox can be put around all of them.
-  void start_threads();
+  Status start_threads();
 
   // Forwards. Returns when the session has ended and its threads with it.
   SessionEnd run();
@@ -54,22 +55,17 @@ class Session {
  private:
   using Clock = std::chrono::steady_clock;
 
-  Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm, PeerWatch& watch,
+  Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm, PeerWatch watch,
           DirectionStats& to_vm_stats, WakeUp go, WakeUp stop, WakeUp ended);
 
   void run_thread(Forwarder& forwarder, ForwardEnd vm_end);
   SessionEnd wait_for_end();
   std::optional<SessionEnd> end_of_threads() const;
-  std::optional<SessionEnd> check_peer();
-  void look_at_client();
-  void log_client_if_due();
   void print_stats_if_due();
   int poll_timeout() const;
 
   const SessionConfig config_;
   HostInterface& interface_;
-  VmSocket& vm_;
-  PeerWatch& watch_;
   DirectionStats& to_vm_stats_;
   DirectionStats to_host_stats_;
   std::unique_ptr<FrameResponder> responder_;
@@ -87,12 +83,7 @@ class Session {
   std::array<std::thread, 2> threads_;
 
   // Of the main thread.
-  VmSocket::Client client_;
-  UniqueFd client_process_;  // readable: the client of a bound socket has died
-  uint64_t logged_epoch_ = 0;
-  uint64_t logged_refused_ = 0;
-  Clock::time_point next_client_log_;
-  Clock::time_point next_peer_check_;
+  ClientMonitor client_monitor_;
   std::optional<Clock::time_point> next_stats_;
 };
 

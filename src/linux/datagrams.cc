@@ -137,6 +137,9 @@ struct alignas(cmsghdr) CredentialsBuffer {
   std::array<uint8_t, CMSG_SPACE(sizeof(ucred))> bytes;
 };
 
+// The uid of a sender that the kernel did not tell of: nobody's.
+constexpr uid_t kNobody = ~uid_t{0};
+
 void close_descriptors(const cmsghdr* control) {
   const uint8_t* data = CMSG_DATA(control);
   for (size_t left = control->cmsg_len - CMSG_LEN(0); left >= sizeof(int); left -= sizeof(int)) {
@@ -196,7 +199,10 @@ std::span<const IdentifiedReceiver::Datagram> IdentifiedReceiver::receive(int fd
     Datagram& datagram = s.datagrams.at(i);
     datagram.size = s.messages.at(i).msg_len;
     datagram.truncated = (message.msg_flags & MSG_TRUNC) != 0;
-    datagram.sender.address_size = message.msg_namelen;
+    // A path of 108 bytes has no room for its NUL, but the kernel counts it in: 111 of 110 bytes.
+    datagram.sender.address_size =
+        std::min<socklen_t>(message.msg_namelen, sizeof(datagram.sender.address));
+    datagram.sender.uid = kNobody;
     read_credentials(message, datagram.sender);
   }
   return std::span(s.datagrams).first(count);
@@ -251,11 +257,20 @@ void raise_buffers(int fd) {
   raise_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE);
 }
 
-bool is_disconnect(int error) { return error == ECONNRESET || error == ENOTCONN; }
+bool is_disconnect(int error) { return error == ECONNRESET; }
+
+bool connect_to(int fd, const Sender& sender) {
+  int connected = 0;
+  do {
+    connected =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&sender.address), sender.address_size);
+  } while (connected != 0 && errno == EINTR);
+  return connected == 0;
+}
 
 void disconnect(int fd) {
   sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
-  ::connect(fd, &none, sizeof(none));
+  [[maybe_unused]] int result = ::connect(fd, &none, sizeof(none));  // cannot fail for AF_UNIX
 }
 
 }  // namespace vmnet

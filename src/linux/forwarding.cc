@@ -42,19 +42,29 @@ std::vector<std::pair<std::string, int>> values_of_all(std::string (*path)(const
   return values;
 }
 
-// Flips the one switch of older kernels (net/ipv6/addrconf.c, addrconf_fixup_forwarding) and
-// nothing else: it also sets every device's own switch, and a device whose switch goes on forgets
-// its routes from router advertisements, and takes no more, unless its accept_ra is 2.
-Status flip_ipv6_forwarding(int value) {
-  auto forwarding = values_of_all(ipv6_forwarding);
+// Runs `action`, which switches some IPv6 forwarding on, without the host losing its routes from
+// router advertisements: the kernel forgets those of every device whose accept_ra is not 2 (and the
+// device takes no more), whichever device's switch it is (net/ipv6/addrconf.c,
+// addrconf_fixup_forwarding).
+template <typename Action>
+Status keeping_advertised_routes(const Action& action) {
   auto accepting = values_of_all(accept_ra);
   for (const auto& [device, old] : accepting) {
     if (old == 1) (void)write_sysctl(accept_ra(device), 2);
   }
-  auto flipped = write_sysctl(ipv6_forwarding("all"), value);
-  for (const auto& [device, old] : forwarding) (void)ensure_sysctl(ipv6_forwarding(device), old);
+  Status result = action();
   for (const auto& [device, old] : accepting) (void)ensure_sysctl(accept_ra(device), old);
-  return flipped;
+  return result;
+}
+
+// Flips the one switch of older kernels and nothing else: it also sets every device's own.
+Status flip_ipv6_forwarding(int value) {
+  return keeping_advertised_routes([value] {
+    auto forwarding = values_of_all(ipv6_forwarding);
+    auto flipped = write_sysctl(ipv6_forwarding("all"), value);
+    for (const auto& [device, old] : forwarding) (void)ensure_sysctl(ipv6_forwarding(device), old);
+    return flipped;
+  });
 }
 
 Status enable_ipv6(const std::vector<std::string>& uplinks,
@@ -95,7 +105,8 @@ Status configure_bridge(const std::string& bridge, bool routes, bool ipv6) {
   if (auto set = ensure_sysctl(accept_ra(bridge), 0); !set) return set;
   if (!routes) return {};
   // Its own switch makes neighbour advertisements say "router": without, guests drop the route.
-  if (auto set = ensure_sysctl(ipv6_forwarding(bridge), 1); !set) return set;
+  auto set = keeping_advertised_routes([&] { return ensure_sysctl(ipv6_forwarding(bridge), 1); });
+  if (!set) return set;
   if (!kernel_has_force_forwarding()) return {};
   return ensure_sysctl(force_forwarding(bridge), 1);
 }

@@ -10,6 +10,7 @@
 #include <linux/netlink.h>
 
 #include "linux/guard_rules.h"
+#include "linux/identity.h"
 #include "linux/nft_batch.h"
 #include "linux/routing_rules.h"
 
@@ -63,8 +64,8 @@ Result<HelperRules> HelperRules::install(const RuleConfig& config) {
 }
 
 Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
-  if (std::ranges::find(vm_macs_, mac) != vm_macs_.end()) return true;
-  if (vm_macs_.size() >= kMaxVmMacs || mac.is_multicast() || mac.is_zero()) return false;
+  if (is_vm_mac(mac) || std::ranges::find(vm_macs_, mac) != vm_macs_.end()) return true;
+  if (vm_macs_.size() >= kMaxVmMacs) return false;
   NftBatch batch;
   batch.add_elements(NftTable(NftFamily::kBridge, config_.tap), kVmMacsSet, {element(mac)});
   if (auto added = batch.commit(socket_); !added) return pass(added);

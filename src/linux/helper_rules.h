@@ -49,7 +49,8 @@ class HelperRules {
   static Result<HelperRules> install(const RuleConfig& config);
 
   // A MAC that the VM uses beside its own (seen in the bridge's forwarding table): others may not
-  // use it any more. False in the result: there are kMaxVmMacs already, the VM's problem alone.
+  // use it any more, unless it is a MAC made for some VM (kVmMacPrefix), which is that VM's alone
+  // to hold. False in the result: there are kMaxVmMacs already, the VM's problem alone.
   Result<bool> add_vm_mac(const Mac& mac);
 
   // Replaces the list; shared mode only (ignored otherwise).

@@ -14,6 +14,7 @@
 #include "linux/firewall_check.h"
 #include "linux/forwarding.h"
 #include "linux/identity.h"
+#include "linux/neighbours.h"
 #include "linux/tap.h"
 
 namespace vmnet {
@@ -136,8 +137,12 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   facts_.ipv6_prefix = record_.ipv6_prefix;
   facts_.gateway_mac = bridge_mac(canonical_name(record_));
   if (record_.addresses) {
-    auto address =
-        choose_address(*record_.addresses, facts_.interface_id, state.addresses_on(bridge_));
+    std::vector<Ipv4> taken = state.addresses_on(bridge_);
+    auto in_use = addresses_in_use(netlink_, bridge_);
+    if (!in_use) return pass(in_use);
+    taken.insert(taken.end(), in_use->begin(), in_use->end());
+    const Uuid* lasting_id = config_.interface_id ? &*config_.interface_id : nullptr;
+    auto address = choose_address(*record_.addresses, lasting_id, taken);
     if (!address) return pass(address);
     facts_.vm_address = *address;
   }
@@ -182,7 +187,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 Status HostNetwork::attach_tap() {
   auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
   if (!name) return pass(name);
-  auto tap = create_tap(*name, TapOffload::kOff);
+  auto tap = create_tap(*name, TapOffload::kOn);
   if (!tap) return pass(tap);
   auto index = find_index(netlink_, *name);
   if (!index) return pass(index);
@@ -198,7 +203,10 @@ Status HostNetwork::attach_tap() {
   auto rules = HelperRules::install(rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
-  return attach_port(netlink_, device_, bridge_, config_.enable_isolation);
+  auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
+  if (!attached || config_.mode == Mode::kBridged) return attached;
+  wait_until_operational(netlink_, bridge_);
+  return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
 }
 
 Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
@@ -247,7 +255,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   auto rules = HelperRules::install(rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
-  auto fd = open_macvtap(*uevents, device_, TapOffload::kOff);
+  auto fd = open_macvtap(*uevents, device_, TapOffload::kOn);
   if (!fd) return pass(fd);
   device_fd_ = std::move(*fd);
   return set_link_up(netlink_, device_);

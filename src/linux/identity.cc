@@ -30,13 +30,14 @@ uint64_t mixed_hash(std::string_view bytes) {
   return hash ^ (hash >> 33);
 }
 
+bool is_vm_mac(const Mac& mac) {
+  return std::equal(kVmMacPrefix.begin(), kVmMacPrefix.end(), mac.bytes.begin());
+}
+
 Mac vm_mac(const Uuid& interface_id) {
   Mac mac;
-  put_low_bytes<6>(mixed_hash(as_text(interface_id)), mac.bytes.data());
-  mac.bytes[0] = static_cast<uint8_t>((mac.bytes[0] & 0xfc) | 0x02);
-  if (std::equal(kBridgeMacPrefix.begin(), kBridgeMacPrefix.end(), mac.bytes.begin())) {
-    mac.bytes[1] ^= 0x80;
-  }
+  std::ranges::copy(kVmMacPrefix, mac.bytes.begin());
+  put_low_bytes<4>(mixed_hash(as_text(interface_id)), mac.bytes.data() + kVmMacPrefix.size());
   return mac;
 }
 

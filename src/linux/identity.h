@@ -3,6 +3,7 @@
 // file that remembers them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -19,7 +20,12 @@ inline constexpr std::array<uint8_t, 3> kBridgeMacPrefix = {0x0e, 0x76, 0x6d};
 // nothing.
 uint64_t mixed_hash(std::string_view bytes);
 
-// The VM's MAC: locally administered unicast, never one of a bridge.
+// The first two bytes ("vm") of every MAC that is made for a VM (locally administered unicast): no
+// VM gets such a MAC protected by using it, so none can hold another's while that is away.
+inline constexpr std::array<uint8_t, 2> kVmMacPrefix = {0x76, 0x6d};
+
+// The VM's MAC, and whether a MAC could be some VM's.
+bool is_vm_mac(const Mac& mac);
 Mac vm_mac(const Uuid& interface_id);
 
 // Where in a pool of `pool_size` addresses the search for this VM's address begins.

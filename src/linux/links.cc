@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -9,6 +11,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
 namespace vmnet {
@@ -21,6 +24,12 @@ std::string kind_of(const nlattr* link_info) {
   });
   return kind;
 }
+
+// IFLA_BR_FDB_MAX_LEARNED (Linux 6.7; older kernels ignore it, and Debian 12's headers lack it).
+constexpr uint16_t kBridgeMaxLearned = 49;
+
+// A guest that invents MACs must not fill the host's memory. The VMs' own need no learning.
+constexpr uint32_t kMaxLearnedMacs = 1024;
 
 Mac mac_of(const nlattr* attribute) {
   Mac mac;
@@ -50,6 +59,9 @@ Link parse_link(const nlmsghdr* message) {
         break;
       case IFLA_ADDRESS:
         link.mac = mac_of(attribute);
+        break;
+      case IFLA_OPERSTATE:
+        link.operational = mnl_attr_get_u8(attribute) == IF_OPER_UP;
         break;
       case IFLA_LINKINFO:
         link.kind = kind_of(attribute);
@@ -125,6 +137,7 @@ Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const
   message.put_u32(IFLA_BR_STP_STATE, 0);
   message.put_u32(IFLA_BR_FORWARD_DELAY, 0);
   message.put_u8(IFLA_BR_MCAST_SNOOPING, 0);
+  message.put_u32(kBridgeMaxLearned, kMaxLearnedMacs);
   message.end_nest(data);
   message.end_nest(info);
   // ROOT: the name is ours, numbered; the MAC is computed from the network's address.
@@ -185,6 +198,21 @@ Status set_link_up(NetlinkSocket& netlink, int index) {
   return netlink.request(message, fmt::format("cannot set device {} up", index));
 }
 
+void wait_until_operational(NetlinkSocket& netlink, int bridge) {
+  constexpr std::chrono::microseconds kPoll{300};
+  auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (std::chrono::steady_clock::now() < give_up) {
+    NetlinkMessage message(RTM_GETLINK, 0);
+    message.add_family_header<ifinfomsg>()->ifi_index = bridge;
+    bool operational = false;
+    auto asked = netlink.query(message, "cannot look at the bridge", [&](const nlmsghdr* answer) {
+      operational = parse_link(answer).operational;
+    });
+    if (operational || !asked) return;
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
 Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.add_family_header<ifinfomsg>();
@@ -205,6 +233,17 @@ Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated)
   port.put_u8(IFLA_BRPORT_ISOLATED, 1);
   port.end_nest(settings);
   return netlink.request(port, "cannot isolate the TAP");
+}
+
+Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac) {
+  NetlinkMessage message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
+  auto* header = message.add_family_header<ndmsg>();
+  header->ndm_family = AF_BRIDGE;
+  header->ndm_ifindex = port;
+  header->ndm_state = NUD_NOARP;  // static: it neither ages nor counts as learned
+  header->ndm_flags = NTF_MASTER;
+  message.put_bytes(NDA_LLADDR, mac.bytes.data(), mac.bytes.size());
+  return netlink.request(message, "cannot enter the VM's MAC into the bridge's forwarding table");
 }
 
 Status delete_link(NetlinkSocket& netlink, int index) {

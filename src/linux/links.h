@@ -26,6 +26,7 @@ struct Link {
   int master = 0;         // index of the bridge that this device is a port of, else 0
   bool ethernet = false;  // ARPHRD_ETHER
   bool up = false;
+  bool operational = false;  // IF_OPER_UP: its carrier is there and the kernel has acted on it
 };
 
 // All devices of the network namespace. Needs no privilege.
@@ -56,9 +57,17 @@ Status forbid_automatic_address(NetlinkSocket& netlink, int index);
 
 Status set_link_up(NetlinkSocket& netlink, int index);
 
+// Waits until the bridge passes frames: the kernel acts on the carrier that its first port brings
+// from a work queue, which a busy host delays; until then what the host sends there is lost. Gives
+// up after a second, silently.
+void wait_until_operational(NetlinkSocket& netlink, int bridge);
+
 // Makes `index` a port of `bridge` and sets it up. Isolated ports do not reach each other
 // (Linux 4.18).
 Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated);
+
+// Tells a bridge that `mac` is behind `port`, without waiting for its first frame.
+Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac);
 
 // Deletes a device. One that is gone already is no error.
 Status delete_link(NetlinkSocket& netlink, int index);

@@ -12,6 +12,7 @@
 #include "linux/keeper.h"
 #include "linux/tap.h"
 #include "network/host_interface.h"
+#include "network/local_services.h"
 
 namespace vmnet {
 namespace {
@@ -29,10 +30,13 @@ class LinuxInterface : public HostInterface {
       endpoint_ = std::make_unique<TapEndpoint>(std::move(start.device));
     }
     describe();
+    // Now: later the sandbox hides the host's files.
+    if (config_.mode == Mode::kShared) dns_servers_ = find_dns_servers();
   }
 
   const Description& description() const override { return description_; }
   Endpoint& endpoint() override { return *endpoint_; }
+  bool has_offload() const override { return true; }
   std::unique_ptr<FrameResponder> make_responder() override;
   int lost_fd() const override { return channel_.get(); }
   SystemCallNeeds system_call_needs() const override {
@@ -46,6 +50,7 @@ class LinuxInterface : public HostInterface {
 
  private:
   void describe();
+  DnsServers find_dns_servers() const;
 
   NetworkConfig config_;
   pid_t keeper_;
@@ -53,6 +58,7 @@ class LinuxInterface : public HostInterface {
   InterfaceFacts facts_;
   std::unique_ptr<Endpoint> endpoint_;
   Description description_;
+  DnsServers dns_servers_;
 };
 
 void LinuxInterface::describe() {
@@ -65,7 +71,42 @@ void LinuxInterface::describe() {
   description_.host_interface = facts_.device.data();
 }
 
-std::unique_ptr<FrameResponder> LinuxInterface::make_responder() { return nullptr; }
+DnsServers LinuxInterface::find_dns_servers() const {
+  if (!config_.dns_servers.empty() || !config_.dns_servers_ipv6.empty()) {
+    return {.ipv4 = config_.dns_servers, .ipv6 = config_.dns_servers_ipv6};
+  }
+  DnsServers servers = host_dns_servers();
+  if (servers.empty()) {
+    log_warn("dhcp", "the host names no DNS server that a VM could reach; give one with --dns");
+  }
+  return servers;
+}
+
+std::unique_ptr<FrameResponder> LinuxInterface::make_responder() {
+  if (config_.mode == Mode::kBridged) return nullptr;  // the network's own servers answer
+  LocalServicesConfig services{.jitter_seed = static_cast<uint32_t>(getpid())};
+  // A network without a route out has neither a router nor a name server to tell of.
+  bool routed = config_.mode == Mode::kShared;
+  if (facts_.addresses && facts_.vm_address) {
+    services.dhcp = DhcpConfig{.gateway = facts_.addresses->start,
+                               .gateway_mac = facts_.gateway_mac,
+                               .subnet = facts_.addresses->subnet(),
+                               .address = *facts_.vm_address,
+                               .dns_servers = dns_servers_.ipv4,
+                               .mtu = kMtu};
+    if (routed) services.dhcp->router = facts_.addresses->start;
+  }
+  if (facts_.ipv6_prefix) {
+    services.router_advert = RouterAdvertConfig{.prefix = *facts_.ipv6_prefix,
+                                                .gateway_link_local = kGatewayLinkLocal,
+                                                .gateway_mac = facts_.gateway_mac,
+                                                .dns_servers = dns_servers_.ipv6,
+                                                .mtu = kMtu};
+  }
+  return make_local_services(std::move(services));
+}
+
+}  // namespace
 
 Status check_privilege() {
   std::string missing = missing_capabilities({CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID});
@@ -75,8 +116,6 @@ Status check_privilege() {
               "(docs/install.md)");
 }
 
-}  // namespace
-
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
                                                        const SocketFiles& files, int vm_socket) {
@@ -84,7 +123,6 @@ Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& conf
     return fail("--network '" + config.network_name +
                 "': named networks need macOS 26; here use --network-id for a network of its own");
   }
-  if (auto privileged = check_privilege(); !privileged) return pass(privileged);
   auto start = start_keeper(config, user, files, vm_socket);
   if (!start) return pass(start);
   return std::make_unique<LinuxInterface>(std::move(*start), config);

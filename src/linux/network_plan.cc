@@ -128,11 +128,11 @@ Result<NetworkPlan> plan_network(const NetworkConfig& config,
   return plan_automatic(kind_of(config), existing, used, links);
 }
 
-Result<Ipv4> choose_address(const AddressRange& range, const Uuid& interface_id,
+Result<Ipv4> choose_address(const AddressRange& range, const Uuid* lasting_id,
                             std::span<const Ipv4> taken) {
   uint32_t size = range.end.value - range.start.value;  // the pool is start+1 to end
   uint32_t low_end = (size + 1) / 2;
-  uint32_t preferred = preferred_address_index(interface_id, low_end);
+  uint32_t preferred = lasting_id ? preferred_address_index(*lasting_id, low_end) : 0;
   for (uint32_t step = 0; step < size; step++) {
     // First around the low end, which clients with static addresses leave alone, then upwards.
     uint32_t index = step < low_end ? (preferred + step) % low_end : step;

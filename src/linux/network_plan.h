@@ -32,10 +32,10 @@ Result<NetworkPlan> plan_network(const NetworkConfig& config,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links);
 
-// The address that DHCP gives the VM: of the pool start+1 to end, at the place that the interface
-// id prefers in its lower half, the next free one where others have it. An error when all are
-// taken.
-Result<Ipv4> choose_address(const AddressRange& range, const Uuid& interface_id,
+// The address that DHCP gives the VM, of the pool start+1 to end: for an id that the user gave, the
+// one that it prefers in the lower half, so that it is the same next time, or the next free one;
+// for a drawn id (nullptr), the lowest free one. An error when all are taken.
+Result<Ipv4> choose_address(const AddressRange& range, const Uuid* lasting_id,
                             std::span<const Ipv4> taken);
 
 // The first name "PREFIX<n>" that no device has.

@@ -117,8 +117,9 @@ TEST(PlanNetwork, PrivateNetworksAreFoundByTheirId) {
 
 TEST(ChooseAddress, IsStableAndInTheLowEnd) {
   for (uint8_t last = 0; last < 100; last++) {
-    auto address = choose_address(kFirstShared, uuid(last), {});
-    EXPECT_EQ(choose_address(kFirstShared, uuid(last), {})->value, address->value);
+    Uuid id = uuid(last);
+    auto address = choose_address(kFirstShared, &id, {});
+    EXPECT_EQ(choose_address(kFirstShared, &id, {})->value, address->value);
     EXPECT_GE(address->value, kFirstShared.start.value + 1);
     EXPECT_LE(address->value, kFirstShared.start.value + 127);
   }
@@ -129,7 +130,8 @@ TEST(ChooseAddress, FillsThePoolWithoutAClashAndThenFails) {
   std::vector<Ipv4> taken;
   std::set<Ipv4> distinct;
   for (uint8_t last = 0; last < 5; last++) {
-    auto address = choose_address(small, uuid(last), taken);
+    Uuid id = uuid(last);
+    auto address = choose_address(small, &id, taken);
     ASSERT_TRUE(address.has_value());
     EXPECT_GT(*address, small.start);
     EXPECT_LE(*address, small.end);
@@ -137,11 +139,18 @@ TEST(ChooseAddress, FillsThePoolWithoutAClashAndThenFails) {
     distinct.insert(*address);
   }
   EXPECT_EQ(distinct.size(), 5);
-  EXPECT_FALSE(choose_address(small, uuid(99), taken).has_value());
+  EXPECT_FALSE(choose_address(small, nullptr, taken).has_value());
+}
+
+TEST(ChooseAddress, WithoutALastingIdIsTheLowestFree) {
+  std::vector<Ipv4> taken = {*parse_ipv4("192.168.64.2"), *parse_ipv4("192.168.64.4")};
+  EXPECT_EQ(to_string(*choose_address(kFirstShared, nullptr, {})), "192.168.64.2");
+  EXPECT_EQ(to_string(*choose_address(kFirstShared, nullptr, taken)), "192.168.64.3");
 }
 
 TEST(ChooseAddress, OneAddressPool) {
-  EXPECT_EQ(to_string(*choose_address(range("10.9.9.1", "10.9.9.2", 30), uuid(1), {})), "10.9.9.2");
+  Uuid id = uuid(1);
+  EXPECT_EQ(to_string(*choose_address(range("10.9.9.1", "10.9.9.2", 30), &id, {})), "10.9.9.2");
 }
 
 TEST(ChooseBridgeName, TakesTheFirstFreeNumber) {

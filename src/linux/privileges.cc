@@ -108,7 +108,9 @@ Status take_effective_rights_of(const RealUser& user) {
   }
   if (setegid(user.gid) != 0) return fail_errno("cannot take the user's group", errno);
   if (seteuid(user.uid) != 0) return fail_errno("cannot take the user's id", errno);
-  // With file capabilities, or as root without sudo, the ids alone take nothing away.
+  // Root's own rights include its capabilities.
+  if (user.uid == 0) return {};
+  // With file capabilities the ids alone take nothing away.
   auto sets = read_capabilities();
   if (!sets) return pass(sets);
   sets->effective = 0;

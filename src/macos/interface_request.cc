@@ -49,8 +49,7 @@ void set_offload(const XpcObject& request, const Offload& offload) {
 }  // namespace
 
 Offload choose_offload(const NetworkConfig& config, bool has_header) {
-  bool vm_offloads = config.enable_tso || config.enable_checksum_offload;
-  if (has_header && !vm_offloads) return {.virtio_header = true};
+  if (has_header) return {.virtio_header = true, .tso = true};
   return {.tso = config.enable_tso, .checksum = config.enable_checksum_offload};
 }
 

@@ -15,8 +15,8 @@ struct Offload {
   bool checksum = false;
 };
 
-// `has_header`: this system has vmnet_enable_virtio_header_key. A VM with offload sends large
-// segments as bare frames, which only an interface without header takes as they are. Pure.
+// `has_header`: this system has vmnet_enable_virtio_header_key. With it the data path cuts and
+// merges for every VM; without, the VM's own offload decides. Pure.
 Offload choose_offload(const NetworkConfig& config, bool has_header);
 
 // For vmnet_start_interface(). Checks nothing: helper/options has.

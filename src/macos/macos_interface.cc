@@ -44,7 +44,7 @@ class MacosInterface : public HostInterface {
         description_(std::move(description)),
         endpoint_(parts_.interface->handle(),
                   {.virtio_header = parts_.offload.virtio_header,
-                   .max_packet_size = description_.max_packet_size,
+                   .max_packet_size = parts_.interface->parameters().max_packet_size,
                    .read_max_packets = description_.read_max_packets,
                    .write_max_packets = description_.write_max_packets},
                   std::move(flag)),
@@ -53,6 +53,7 @@ class MacosInterface : public HostInterface {
 
   const Description& description() const override { return description_; }
   Endpoint& endpoint() override { return endpoint_; }
+  bool has_offload() const override { return parts_.offload.virtio_header; }
   // macOS answers DHCP and router solicitations itself.
   std::unique_ptr<FrameResponder> make_responder() override { return nullptr; }
   int lost_fd() const override { return -1; }
@@ -115,16 +116,6 @@ Mac random_mac() {
   return mac;
 }
 
-Status check_privilege() {
-  auto version = system_version();
-  if (!version) return pass(version);
-  if (!needs_root(*version) || geteuid() == 0) return {};
-  return fail(
-      fmt::format("no privilege to make a network interface: macOS {}.{} lets only root do it; run "
-                  "it with sudo or install it setuid root (docs/macos.md)",
-                  version->major, version->minor));
-}
-
 Status check_request(const NetworkConfig& config) {
   if (!config.dns_servers.empty() || !config.dns_servers_ipv6.empty()) {
     return fail("--dns: macOS tells the VM its own DNS servers; leave the option out");
@@ -179,7 +170,6 @@ Result<std::unique_ptr<HostInterface>> start_with_files(const NetworkConfig& con
                                                         const RealUser& user,
                                                         const SocketFiles& files) {
   if (auto possible = check_request(config); !possible) return pass(possible);
-  if (auto privileged = check_privilege(); !privileged) return pass(privileged);
   auto own_files = duplicate(files);
   if (!own_files) return pass(own_files);
   auto flag = FrameFlag::create();
@@ -195,6 +185,9 @@ Result<std::unique_ptr<HostInterface>> start_with_files(const NetworkConfig& con
   if (!waiting) return pass(waiting);
 
   Description description = describe(parts->interface->parameters(), id, random_mac());
+  // vmnet's frames are cut to what the VM takes.
+  description.max_packet_size =
+      std::min<uint64_t>(description.max_packet_size, max_frame_size(config));
   if (parts->named_network) {
     description.named_network = parts->named_network;
     description.addresses.reset();
@@ -204,6 +197,16 @@ Result<std::unique_ptr<HostInterface>> start_with_files(const NetworkConfig& con
 }
 
 }  // namespace
+
+Status check_privilege() {
+  auto version = system_version();
+  if (!version) return pass(version);
+  if (!needs_root(*version) || geteuid() == 0) return {};
+  return fail(
+      fmt::format("no privilege to make a network interface: macOS {}.{} lets only root do it; run "
+                  "it with sudo or install it setuid root (docs/macos.md)",
+                  version->major, version->minor));
+}
 
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,

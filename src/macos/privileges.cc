@@ -84,14 +84,16 @@ Result<RealUser> user_of_sudo(const SudoIds& sudo) {
   return user;
 }
 
-// setgroups(2) takes NGROUPS_MAX groups at most. The type of the count is int here, size_t elsewhere.
+// setgroups(2) takes NGROUPS_MAX groups at most. The type of the count is int here, size_t
+// elsewhere.
 template <typename Count>
 int set_groups(int (*set)(Count, const gid_t*), std::span<const gid_t> groups) {
   return set(static_cast<Count>(std::min<size_t>(groups.size(), NGROUPS_MAX)), groups.data());
 }
 
 Status take_effective_rights_of(const RealUser& user) {
-  if (set_groups(setgroups, user.groups) != 0) return fail_errno("cannot take the user's groups", errno);
+  if (set_groups(setgroups, user.groups) != 0)
+    return fail_errno("cannot take the user's groups", errno);
   if (setegid(user.gid) != 0) return fail_errno("cannot take the user's group", errno);
   if (seteuid(user.uid) != 0) return fail_errno("cannot take the user's id", errno);
   return {};

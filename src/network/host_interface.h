@@ -29,6 +29,9 @@ class HostInterface {
   // The host's end of the cable.
   virtual Endpoint& endpoint() = 0;
 
+  // Whether endpoint() takes merged frames and brings large ones, told by their virtio-net headers.
+  virtual bool has_offload() const = 0;
+
   // Answers what the network owes the VM inside the data path (DHCP, router advertisements), or
   // null where the platform does that itself.
   virtual std::unique_ptr<FrameResponder> make_responder() = 0;
@@ -43,6 +46,10 @@ class HostInterface {
   // after the forwarders have ended.
   virtual void stop() = 0;
 };
+
+// Whether this process may make interfaces at all: the error says what is missing and how to get
+// it. Before anything else is tried.
+Status check_privilege();
 
 // Makes the host side of `config`. Needs privilege: the one step that does. Called once, before
 // threads and before privileges are dropped. `files` are the VM socket's: whoever outlives the

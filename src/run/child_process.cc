@@ -16,7 +16,7 @@
 namespace vmnet {
 namespace {
 
-constexpr int kAboveTargets = 16;  // no InheritedFd::target is as high
+constexpr int kAboveTargets = 10;  // no InheritedFd::target is as high
 
 // In the child: from here to exec, and nothing in between that may fail half-way.
 [[noreturn]] void give_up(int report_fd, int err) {
@@ -47,9 +47,10 @@ bool place_descriptors(const std::vector<InheritedFd>& fds) {
   if (!place_descriptors(program.fds)) give_up(report_fd, errno);
   // A shell without job control starts what is in the background with these ignored. We lead a
   // group of our own and have been told to end by them.
-  for (int number : {SIGINT, SIGQUIT}) ::signal(number, SIG_DFL);
+  for (int number : {SIGINT, SIGQUIT}) (void)::signal(number, SIG_DFL);
   ::sigprocmask(SIG_SETMASK, &program.signal_mask, nullptr);
   std::vector<char*> arguments;
+  arguments.reserve(program.arguments.size() + 1);
   for (const std::string& argument : program.arguments) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }

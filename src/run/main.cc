@@ -1,6 +1,6 @@
 // vmnet-run: runs a VM's command with a network interface from vmnet-helper. Unprivileged.
+#include <cerrno>
 #include <cstdio>
-#include <exception>
 #include <span>
 #include <string>
 
@@ -35,8 +35,9 @@ int fail_with(const Error& error) {
 }
 
 int print_text(const std::string& text) {
-  bool printed = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-  return printed ? 0 : 1;
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return 0;
+  log_error(kPart, "cannot write to standard output: {}", errno_text(errno));
+  return 1;
 }
 
 int run(std::span<const char* const> argv) {

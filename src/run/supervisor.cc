@@ -45,7 +45,7 @@ constexpr seconds kCommandEndWait{30};
 constexpr seconds kCutOffCommandEndWait{10};
 // A VM that ends closes its socket, and so ends the helper, some time before it is gone itself.
 constexpr seconds kCommandOutlivesHelper{2};
-constexpr seconds kGroupEndWait{10};
+constexpr seconds kGroupEndWait{5};
 // The helper notices a closed socket within 2 s; then it removes what it made.
 constexpr seconds kHelperEndWait{10};
 constexpr seconds kKillWait{2};
@@ -124,6 +124,7 @@ int Supervisor::run(const HelperCommand& helper, const std::vector<std::string>&
   end_group();
   sockets->command.reset();  // without its peer the helper ends, even where we may not signal it
   end_helper();
+  end_group();  // what the helper left, should it have died
   if (ended_by_) return 128 + *ended_by_;
   if (!result || !command_.wait_status) return kFailure;
   return exit_status(*command_.wait_status);
@@ -146,7 +147,7 @@ Status Supervisor::start_helper(const HelperCommand& command, UniqueFd socket) {
                                     {.target = STDOUT_FILENO, .source = writer.get()},
                                     {.target = kHelperFd, .source = socket.get()}},
                             .signal_mask = signals_.original_mask(),
-                            // sudo would set the terminal up for itself, and COMMAND is to have it.
+                            // sudo would set the terminal up that COMMAND is to have.
                             .new_session = command.through_sudo,
                             .ends_with_parent = false});
   if (!pid) return pass(pid);
@@ -269,13 +270,8 @@ void Supervisor::end_helper() {
   auto helper_ended = [this] { return !helper_.running(); };
   if (helper_ended()) return;
   int number = ended_by_ == SIGINT ? SIGINT : SIGTERM;
+  // sudo passes it on (sudo(8), Signal handling).
   send_signal(helper_.pid, number);
-  if (helper_through_sudo_) {
-    // sudo is root's and not ours to signal; the helper behind it is its real user's, which we are.
-    for (const Descendant& process : living_descendants(helper_.pid)) {
-      send_signal(process.pid, number);
-    }
-  }
   if (wait_for(helper_ended, kHelperEndWait)) return;
   log_warn(kPart, "vmnet-helper (process {}) has not ended in {} s; killing it", helper_.pid,
            kHelperEndWait.count());
@@ -356,7 +352,7 @@ std::vector<int> watched_signals(const TerminalGroup& terminal) {
 }  // namespace
 
 int supervise(const HelperCommand& helper, const std::vector<std::string>& command) {
-  ::signal(SIGCHLD, SIG_DFL);  // inherited as ignored, no child's status would reach us
+  (void)::signal(SIGCHLD, SIG_DFL);  // inherited as ignored, no child's status would reach us
   adopt_orphans();
   TerminalGroup terminal;
   auto signals = SignalWatch::start(watched_signals(terminal));

@@ -1,6 +1,7 @@
 #include "run/terminal.h"
 
-#include <signal.h>
+#include <csignal>
+
 #include <unistd.h>
 
 namespace vmnet {

@@ -20,13 +20,15 @@ def _check(result):
 
 
 class Netns:
-    """One network namespace, its loopback up."""
+    """One network namespace: loopback up, IPv6 addresses usable at once (no duplicate detection)."""
 
     def __init__(self):
         with self._return_home():
             _check(_libc.unshare(CLONE_NEWNET))
             self.fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.run("ip link set lo up")
+        for which in ("all", "default"):
+            self.write_sysctl(f"net/ipv6/conf/{which}/accept_dad", 0)
 
     @staticmethod
     @contextlib.contextmanager

@@ -46,7 +46,7 @@ class Vm:
         self.number = number
         self.network = network
         self.tap = f"vmnet-tap{number}"
-        self.mac = f"0e:76:6d:00:aa:0{number}"
+        self.mac = f"76:6d:00:00:aa:0{number}"
         self.ip = network.vm_ip(number)
         self.ip6 = f"{network.prefix}1{number}"
         self.ns = Netns()

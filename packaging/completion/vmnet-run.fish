@@ -1,0 +1,28 @@
+# Completion of vmnet-run for fish.
+
+complete -c vmnet-run -f
+
+# After -- it is the command's turn.
+function __vmnet_run_options
+    not contains -- -- (commandline -opc)
+end
+complete -c vmnet-run -n 'not __vmnet_run_options' -x -a '(__fish_complete_subcommand --fcs-skip=(math (contains -i -- -- (commandline -opc)) - 1))'
+
+complete -c vmnet-run -n __vmnet_run_options -s i -l interface-id -x -d "who this interface is"
+complete -c vmnet-run -n __vmnet_run_options -l operation-mode -x -a 'shared bridged host' -d "kind of network"
+complete -c vmnet-run -n __vmnet_run_options -l shared-interface -x -a '(eval (path dirname (path resolve (command -s vmnet-run)))/vmnet-helper --list-shared-interfaces 2> /dev/null)' -d "interface of the host to share"
+complete -c vmnet-run -n __vmnet_run_options -l start-address -x -d "gateway's IPv4 address"
+complete -c vmnet-run -n __vmnet_run_options -l end-address -x -d "last IPv4 address that DHCP gives out"
+complete -c vmnet-run -n __vmnet_run_options -l subnet-mask -x -d "mask of both"
+complete -c vmnet-run -n __vmnet_run_options -l dns -x -d "DNS server to tell the VM"
+complete -c vmnet-run -n __vmnet_run_options -l enable-tso -d "frames of up to 65550 bytes"
+complete -c vmnet-run -n __vmnet_run_options -l enable-checksum-offload -d "let the VM leave checksums to the host"
+complete -c vmnet-run -n __vmnet_run_options -l enable-isolation -d "no other VM is reachable"
+complete -c vmnet-run -n __vmnet_run_options -l network-id -x -d "a network of its own"
+complete -c vmnet-run -n __vmnet_run_options -l host-ip-address -x -d "host's address in that network"
+complete -c vmnet-run -n __vmnet_run_options -l host-subnet-mask -x -d "mask of that address"
+complete -c vmnet-run -n __vmnet_run_options -l network -x -d "named network of macOS 26"
+complete -c vmnet-run -n __vmnet_run_options -l stats-interval -x -d "log counters every so many seconds"
+complete -c vmnet-run -n __vmnet_run_options -s v -l verbose -d "log details too"
+complete -c vmnet-run -n __vmnet_run_options -l version -d "print version and commit"
+complete -c vmnet-run -n __vmnet_run_options -s h -l help -d "print help"

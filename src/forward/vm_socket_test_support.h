@@ -1,0 +1,196 @@
+// What tests of the VM's socket share: folders, clients and batches.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/unique_fd.h"
+#include "forward/frame_batch.h"
+#include "forward/stats.h"
+#include "forward/vm_socket.h"
+
+namespace vmnet::testing {
+
+using Frame = std::vector<uint8_t>;
+
+inline constexpr std::chrono::seconds kLongEnough{10};  // to fail rather than to hang
+
+inline Frame frame_of(size_t size, uint8_t fill) {
+  Frame frame(size);
+  std::ranges::fill(frame, fill);
+  return frame;
+}
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string path = ::testing::TempDir() + "vmnet-XXXXXX";
+    path_ = ::mkdtemp(path.data());
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  bool is_empty() const { return std::filesystem::is_empty(path_); }
+
+ private:
+  std::string path_;
+};
+
+struct SocketPair {
+  explicit SocketPair(int type) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()), 0);
+    ours = UniqueFd(ends[0]);
+    vm = UniqueFd(ends[1]);
+  }
+  UniqueFd ours;
+  UniqueFd vm;
+};
+
+inline sockaddr_un address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
+inline UniqueFd make_datagram_socket() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) std::abort();
+  return fd;
+}
+
+inline bool connect_to_path(int fd, const std::string& path) {
+  sockaddr_un address = address_of(path);
+  return ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+}
+
+inline UniqueFd bind_datagram(const std::string& path) {
+  UniqueFd fd = make_datagram_socket();
+  sockaddr_un address = address_of(path);
+  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0) << path;
+  return fd;
+}
+
+// As a VM does: binds its own path, connects to the helper's.
+class Client {
+ public:
+  Client(const std::string& path, const std::string& helper)
+      : fd_(bind_datagram(path)), connected_(connect_to_path(fd_.get(), helper)) {}
+
+  bool connected() const { return connected_; }
+  int fd() const { return fd_.get(); }
+  void close() { fd_.reset(); }
+
+  bool send(const Frame& frame) const {
+    return ::send(fd_.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  }
+  bool greet() const { return ::send(fd_.get(), "VFKT", 4, MSG_DONTWAIT) == 4; }
+
+ private:
+  UniqueFd fd_;
+  bool connected_;
+};
+
+inline bool send_to(int fd, const Frame& frame) {
+  return ::send(fd, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+// All datagrams that are there.
+inline std::vector<Frame> receive_all(int fd) {
+  std::vector<Frame> frames;
+  std::vector<uint8_t> buffer(70000);
+  while (true) {
+    ssize_t size = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0) return frames;
+    frames.emplace_back(buffer.begin(), buffer.begin() + size);
+    if (size == 0 && frames.size() > 100000) return frames;  // end of file of a SEQPACKET
+  }
+}
+
+inline std::vector<Frame> frames_in(ReceiveBatch& batch) {
+  std::vector<Frame> frames;
+  for (size_t i = 0; i < batch.count(); i++) {
+    auto frame = batch.frame(i);
+    frames.emplace_back(frame.begin(), frame.end());
+  }
+  return frames;
+}
+
+inline void fill(SendBatch& batch, const std::vector<Frame>& frames) {
+  batch.clear();
+  for (const Frame& frame : frames) {
+    batch.begin_frame();
+    // In two parts, as a split segment's header and payload are.
+    std::span<const uint8_t> bytes(frame);
+    batch.add_part(bytes.first(bytes.size() / 2));
+    batch.add_part(bytes.subspan(bytes.size() / 2));
+  }
+}
+
+inline size_t count_of_open_descriptors() {
+  auto entries = std::filesystem::directory_iterator("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(entries), end(entries)));
+}
+
+template <typename Condition>
+bool wait_until(const Condition& condition) {
+  auto end = std::chrono::steady_clock::now() + kLongEnough;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+inline constexpr size_t kMaxFrame = 1514;
+inline constexpr size_t kBatch = 64;
+
+// A VM's socket, read and written by the test's own thread.
+class VmSocketTest : public ::testing::Test {
+ protected:
+  std::vector<Frame> read() {
+    last_read_ = socket_->read(in_);
+    return frames_in(in_);
+  }
+  Transfer write(const std::vector<Frame>& frames) {
+    fill(out_, frames);
+    return socket_->write(out_);
+  }
+
+  DirectionStats replies_;
+  ReceiveBatch in_{kBatch, kMaxFrame};
+  SendBatch out_{4096, 8192};
+  std::unique_ptr<VmSocket> socket_;
+  Transfer last_read_;
+};
+
+// One that waits at path() for its client.
+class BoundVmSocketTest : public VmSocketTest {
+ protected:
+  BoundVmSocketTest() {
+    auto socket = VmSocket::bound(bind_datagram(path()), ::geteuid(), kBatch, replies_);
+    if (socket) socket_ = std::move(*socket);
+  }
+
+  std::string path() const { return folder_ / "helper"; }
+  std::string path(const std::string& name) const { return folder_ / name; }
+
+  TemporaryFolder folder_;
+};
+
+}  // namespace vmnet::testing

@@ -1,0 +1,80 @@
+#include "linux/neighbours.h"
+
+#include <algorithm>
+#include <set>
+
+#include <arpa/inet.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+#include "base/mac.h"
+
+namespace vmnet {
+namespace {
+
+struct Neighbour {
+  int device = 0;
+  int master = 0;
+  uint16_t state = 0;
+  Mac mac;
+  Ipv4 address;
+};
+
+Neighbour parse_neighbour(const nlmsghdr* message) {
+  const auto* header = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(message));
+  Neighbour neighbour{.device = header->ndm_ifindex, .state = header->ndm_state};
+  for_each_attribute(message, sizeof(ndmsg), [&neighbour](const nlattr* attribute) {
+    const auto* bytes = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
+    uint16_t size = mnl_attr_get_payload_len(attribute);
+    switch (mnl_attr_get_type(attribute)) {
+      case NDA_DST:
+        if (size == sizeof(uint32_t)) neighbour.address = {ntohl(mnl_attr_get_u32(attribute))};
+        break;
+      case NDA_LLADDR:
+        if (size == neighbour.mac.bytes.size()) {
+          std::copy_n(bytes, size, neighbour.mac.bytes.begin());
+        }
+        break;
+      case NDA_MASTER:
+        neighbour.master = static_cast<int>(mnl_attr_get_u32(attribute));
+        break;
+      default:
+        break;
+    }
+  });
+  return neighbour;
+}
+
+Result<std::vector<Neighbour>> list_neighbours(NetlinkSocket& netlink, uint8_t family) {
+  std::vector<Neighbour> neighbours;
+  NetlinkMessage message(RTM_GETNEIGH, NLM_F_DUMP);
+  message.add_family_header<ndmsg>()->ndm_family = family;
+  auto listed = netlink.query(
+      message, "cannot list neighbours",
+      [&neighbours](const nlmsghdr* answer) { neighbours.push_back(parse_neighbour(answer)); },
+      [&neighbours] { neighbours.clear(); });
+  if (!listed) return pass(listed);
+  return neighbours;
+}
+
+}  // namespace
+
+Result<std::vector<Ipv4>> addresses_in_use(NetlinkSocket& netlink, int bridge) {
+  auto known = list_neighbours(netlink, AF_INET);
+  if (!known) return pass(known);
+  auto forwarding = list_neighbours(netlink, AF_BRIDGE);
+  if (!forwarding) return pass(forwarding);
+  std::set<Mac> present;
+  for (const Neighbour& entry : *forwarding) {
+    if (entry.master == bridge && (entry.state & NUD_PERMANENT) == 0) present.insert(entry.mac);
+  }
+  std::vector<Ipv4> addresses;
+  for (const Neighbour& neighbour : *known) {
+    if (neighbour.device == bridge && present.contains(neighbour.mac)) {
+      addresses.push_back(neighbour.address);
+    }
+  }
+  return addresses;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,16 @@
+// Who is on a bridge without having asked us: VMs that took an address by themselves.
+#pragma once
+
+#include <vector>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "linux/netlink.h"
+
+namespace vmnet {
+
+// The IPv4 addresses that the host knows a neighbour for on that bridge, whose MAC the bridge knows
+// behind a port of its own: live ones, not memories of a VM that has ended.
+Result<std::vector<Ipv4>> addresses_in_use(NetlinkSocket& netlink, int bridge);
+
+}  // namespace vmnet

@@ -1,0 +1,134 @@
+"""What every end-to-end test starts from: the lab, a fresh host, and proof that nothing is left."""
+
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from support import installation, snapshot  # noqa: E402
+from support.guest import Guest  # noqa: E402
+from support.helper import Helper  # noqa: E402
+from support.lab import WORK, Lab, require_lab  # noqa: E402
+
+
+def pytest_configure(config):
+    require_lab()
+
+
+@pytest.fixture(scope="session")
+def session_lab():
+    installation.install()
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """Ends a test that hangs: what is slow is marked so."""
+    seconds = 1200 if item.get_closest_marker("slow") else 120
+
+    def overdue(*_):
+        raise TimeoutError(f"the test did not end within {seconds} s")
+
+    signal.signal(signal.SIGALRM, overdue)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures see whether the test itself failed."""
+    outcome = yield
+    if call.when == "call":
+        item.failed = outcome.get_result().failed
+
+
+@pytest.fixture
+def lab(session_lab, request):
+    """The lab with a fresh host. After the test the host, the files and the processes must be as
+    they were before it."""
+    if session_lab.host is None:
+        session_lab.make_host()
+    else:
+        session_lab.drop_host()
+        session_lab.make_host()
+    excluded = (WORK, "/run/netns", "/etc/netns", "/run/sudo", "/tmp/pytest-of-root")
+    before = (snapshot.host_state(session_lab.host), snapshot.files(excluded),
+              snapshot.processes())
+    yield session_lab
+    for namespace in session_lab.others:
+        namespace.close()
+    session_lab.others = []
+    residue = []
+    snapshot.wait_until(lambda: set(snapshot.processes()) <= set(before[2]), 3)
+    for pid, command in snapshot.processes().items():
+        if pid not in before[2]:
+            residue.append(f"process {pid}: {command}")
+            os.kill(pid, signal.SIGKILL)
+    residue.append(snapshot.difference(before[0], snapshot.host_state(session_lab.host)))
+    residue.append(snapshot.difference(before[1], snapshot.files(excluded)))
+    session_lab.drop_host()
+    left = "\n".join(part for part in residue if part)
+    # What a failed test left is no news.
+    if left and not getattr(request.node, "failed", True):
+        pytest.fail(f"the test left something behind:\n{left}", pytrace=False)
+
+
+@pytest.fixture
+def host(lab):
+    """The namespace where helpers run."""
+    return lab.host
+
+
+@pytest.fixture
+def start(host):
+    """Starts a helper that is ended with the test: start(*options, way=..., path=...)."""
+    started = []
+
+    def launch(*options, ready=True, **arguments):
+        helper = Helper(host, *options, **arguments)
+        started.append(helper)
+        return helper.ready() if ready else helper
+
+    yield launch
+    for helper in reversed(started):
+        helper.__exit__()
+
+
+@pytest.fixture
+def plug(start):
+    """Starts a helper with a stand-in VM on its socket: plug(*options) returns the Guest, whose
+    `helper` is the Helper. The VM has no address yet."""
+
+    def make(*options, mac=None, **arguments):
+        helper = start(*options, **arguments)
+        guest = Guest(helper.vm, mac or helper.json["vmnet_mac_address"])
+        guest.helper = helper
+        return guest
+
+    return make
+
+
+@pytest.fixture
+def folder():
+    """A folder where every user may make files, as /tmp is; gone after the test."""
+    made = pathlib.Path(tempfile.mkdtemp(dir=WORK))
+    made.chmod(0o1777)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def alice_folder():
+    """A folder of alice's, gone after the test."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=WORK / "home" / "alice"))
+    shutil.chown(folder, "alice", "alice")
+    yield folder
+    shutil.rmtree(folder)

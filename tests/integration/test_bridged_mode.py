@@ -1,0 +1,145 @@
+"""Bridged mode: a VM on the network of an existing bridge, or of a plain NIC through macvtap."""
+
+import pytest
+
+from support.guest import Guest
+from support.helper import run_to_end
+from support.installation import (CAPABILITIES, CAPABLE, CAPABLE_COPY, MACVTAP_CAPABILITIES, ROOT,
+                                  SETUID_COPY, SUDO, set_capabilities)
+from support.kernel_guest import KernelGuest
+from support.lab import INTERNET, UPLINK
+from support.snapshot import wait_until
+
+BRIDGED = "--operation-mode=bridged"
+
+
+@pytest.fixture
+def lan(host):
+    """The uplink behind a bridge, as on a host that is set up for VMs."""
+    host.ip("link add br-lan type bridge", "link set br-lan addrgenmode none",
+            "link set br-lan up", f"link set {UPLINK} master br-lan")
+    yield "br-lan"
+    host.ip(f"link set {UPLINK} nomaster", "link del br-lan")
+    host.ip(f"route replace default via {INTERNET.router}",
+            f"route replace default via {INTERNET.router6} dev {UPLINK}")
+
+
+def on_the_lan(guest, number=50):
+    """The VM is a station of the uplink's network: a static address of its own there."""
+    return guest.use(f"192.0.2.{number}", INTERNET.router)
+
+
+def test_existing_bridge(host, lan, plug):
+    guest = plug(BRIDGED, f"--shared-interface={lan}")
+    assert f"master {lan}" in host.run("ip", "link", "show",
+                                       guest.helper.json["host_interface"]).stdout
+    on_the_lan(guest)
+    guest.ping(INTERNET.router)
+    guest.helper.stop()
+
+
+def test_two_vms_on_a_bridge(lan, plug):
+    first, second = plug(BRIDGED, "--shared-interface=br-lan"), plug(BRIDGED,
+                                                                     "--shared-interface=br-lan")
+    on_the_lan(first, 50).ping(INTERNET.router)
+    on_the_lan(second, 51).ping(INTERNET.router)
+    first.helper.stop()
+    second.helper.stop()
+
+
+def test_any_mac_on_a_bridge(lan, plug):
+    guest = plug(BRIDGED, f"--shared-interface={lan}", mac="52:54:00:aa:bb:cc")
+    on_the_lan(guest).ping(INTERNET.router)
+    guest.helper.stop()
+
+
+def test_bridge_gets_no_dhcp_from_us(lan, plug):
+    """The network has its own services: ours answer nothing here."""
+    guest = plug(BRIDGED, f"--shared-interface={lan}")
+    with pytest.raises(AssertionError, match="DHCP reply"):
+        guest.dhcp_exchange("discover", timeout=0.5)
+    with pytest.raises(AssertionError, match="router advertisement"):
+        guest.solicit_router(timeout=0.5)
+    guest.helper.stop()
+
+
+@pytest.mark.parametrize("way", [ROOT, SUDO, SETUID_COPY], ids=lambda way: way.name)
+def test_plain_nic(lab, plug, way):
+    guest = plug(BRIDGED, f"--shared-interface={UPLINK}", way=way)
+    on_the_lan(guest).ping(INTERNET.router)
+    guest.helper.stop()
+
+
+def test_plain_nic_with_file_capabilities(plug):
+    program = CAPABLE / "bin" / "vmnet-helper"
+    set_capabilities(program, MACVTAP_CAPABILITIES)
+    try:
+        guest = plug(BRIDGED, f"--shared-interface={UPLINK}", way=CAPABLE_COPY)
+        on_the_lan(guest).ping(INTERNET.router)
+        guest.helper.stop()
+    finally:
+        set_capabilities(program, CAPABILITIES)
+
+
+def test_missing_capability_is_named(host):
+    status, out, err = run_to_end(host, BRIDGED, f"--shared-interface={UPLINK}", way=CAPABLE_COPY)
+    assert (status, out) == (1, "")
+    assert "cap_mknod" in err.lower() or "cap_dac_override" in err.lower(), err
+
+
+def test_plain_nic_any_mac(plug):
+    """The kernel filters by MAC: the VM's own, chosen late, must get its unicast."""
+    guest = plug(BRIDGED, f"--shared-interface={UPLINK}", mac="52:54:00:aa:bb:01")
+    on_the_lan(guest, 60).ping(INTERNET.router)
+    moved = Guest(guest.socket, "52:54:00:aa:bb:02")
+    on_the_lan(moved, 61).ping(INTERNET.router)
+
+
+def test_two_vms_on_a_nic(plug):
+    first = plug(BRIDGED, f"--shared-interface={UPLINK}")
+    second = plug(BRIDGED, f"--shared-interface={UPLINK}")
+    on_the_lan(first, 50).ping(INTERNET.router)
+    on_the_lan(second, 51).ping(INTERNET.router)
+    first.helper.stop()
+    second.ping(INTERNET.router)
+
+
+def test_nic_with_a_kernel_guest(lab, plug):
+    guest = plug(BRIDGED, f"--shared-interface={UPLINK}")
+    vm = KernelGuest(lab, "vm", guest.mac, guest.socket)
+    vm.run("ip", "addr", "add", "192.0.2.70/24", "dev", "eth0")
+    vm.run("ip", "route", "add", "default", "via", INTERNET.router)
+    lab.internet.ip("route add 192.0.2.70/32 dev uplink1")
+    assert "192.0.2.70" in vm.get(f"http://{INTERNET.web}/")
+    assert "bits_per_second" in vm.iperf3(INTERNET.web, "-t", "1", "-R")
+    guest.helper.stop()
+    lab.internet.ip("route del 192.0.2.70/32 dev uplink1")
+
+
+@pytest.mark.parametrize("victims", ["worker", "keeper", "both"])
+def test_kill_leaves_nothing_after_the_next_life(host, plug, victims):
+    """A macvtap survives its descriptor: the keeper, or the next helper, removes it."""
+    guest = plug(BRIDGED, f"--shared-interface={UPLINK}")
+    helper = guest.helper
+    device = helper.json["host_interface"]
+    pids = {"worker": [helper.worker()], "keeper": [helper.keeper()],
+            "both": [helper.keeper(), helper.worker()]}[victims]
+    helper.kill(*pids)
+    helper.process.wait(10)
+    if victims == "worker":
+        assert wait_until(lambda: device not in host.links())
+    plug(BRIDGED, f"--shared-interface={UPLINK}").helper.stop()
+    assert device not in host.links()
+
+
+def test_loopback_is_refused(host):
+    status, out, err = run_to_end(host, BRIDGED, "--shared-interface=lo")
+    assert (status, out) == (1, "") and "lo" in err
+
+
+def test_our_own_bridge_is_refused_or_works(host, plug):
+    """A helper's own network is no interface to share: it is not offered and not taken."""
+    plug()
+    ours = next(name for name in host.links() if name.startswith("vmnet-shared"))
+    status, out, err = run_to_end(host, BRIDGED, f"--shared-interface={ours}")
+    assert (status, out) == (1, "") and ours in err

@@ -1,0 +1,68 @@
+"""--enable-isolation: the host and the outside, but no other VM, at layer 2 or through the gateway."""
+
+import pytest
+
+from support.checks import assert_apart, assert_reach, carries, datagram
+from support.lab import INTERNET
+
+ISOLATED = "--enable-isolation"
+
+
+@pytest.fixture(params=["0", "1"], ids=["plain", "bridge-nf-call-iptables"])
+def netfilter_on_bridges(request, host):
+    """Both settings of a host: Docker's passes bridged packets through the IP hooks."""
+    name = "net.bridge.bridge-nf-call-iptables"
+    old = host.run("sysctl", "-n", name, check=False).stdout.strip()
+    if not old:
+        pytest.skip("no br_netfilter in this kernel")
+    host.run("sysctl", "-qw", f"{name}={request.param}")
+    yield
+    host.run("sysctl", "-qw", f"{name}={old}")
+
+
+def pair(plug, first_options, second_options):
+    first, second = plug(*first_options), plug(*second_options)
+    for guest in (first, second):
+        guest.dhcp()
+        guest.gateway_mac = guest.arp(guest.helper.json["vmnet_start_address"])
+        guest.drain()
+    return first, second
+
+
+@pytest.mark.parametrize("mode", ["shared", "host"])
+def test_isolated_vms_are_apart(plug, netfilter_on_bridges, mode):
+    options = (ISOLATED, f"--operation-mode={mode}")
+    first, second = pair(plug, options, options)
+    assert_apart(first, second)
+    assert_apart(second, first)
+
+
+def test_isolated_vm_reaches_host_and_internet(plug, netfilter_on_bridges):
+    guest = plug(ISOLATED)
+    guest.dhcp()
+    guest.ping(guest.gateway)
+    guest.ping(INTERNET.web)
+
+
+def test_others_still_reach_each_other(plug, netfilter_on_bridges):
+    plug(ISOLATED).dhcp()
+    first, second = pair(plug, (), ())
+    assert_reach(first, second)
+
+
+@pytest.mark.parametrize("isolated", ["first", "second"])
+def test_isolated_and_open_vm_are_apart(plug, netfilter_on_bridges, isolated):
+    """«No other VM reachable» holds towards a VM that is not isolated too."""
+    options = {"first": ((ISOLATED,), ()), "second": ((), (ISOLATED,))}[isolated]
+    first, second = pair(plug, *options)
+    assert_apart(first, second)
+
+
+def test_hairpin_with_a_host_that_forwards(host, plug):
+    host.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__send_redirects=0)
+    first, second = pair(plug, (ISOLATED,), (ISOLATED,))
+    datagram(first, second.ip, first.gateway_mac, b"hairpin")
+    second.expect_none(carries(b"hairpin"), what="a packet through the gateway")
+    first.helper.stop()
+    second.helper.stop()
+    host.sysctl(net__ipv4__ip_forward=0, net__ipv4__conf__all__send_redirects=1)

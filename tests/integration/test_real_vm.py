@@ -1,0 +1,55 @@
+"""Real VMs: QEMU started by an unprivileged user through vmnet-run, with every way to privilege."""
+
+import pytest
+
+from support import snapshot
+from support.demo import (check_unprivileged, fetch, iperf, need, ping, resolve,
+                          take_ipv6_address, take_lease)
+from support.helper import helper_processes, wait_for_no_helper
+from support.installation import CAPABLE_COPY, SETUID_COPY, SUDO
+from support.lab import INTERNET, UPLINK_ADDRESS, UPLINK_ADDRESS6
+from support.vm import VirtualMachine
+
+pytestmark = pytest.mark.real_vm
+MAC = "0e:76:6d:00:00:0{}"
+
+
+@pytest.mark.parametrize("way", [SETUID_COPY, SUDO, CAPABLE_COPY], ids=lambda way: way.name)
+def test_network(lab, host, way):
+    before = snapshot.host_state(host)
+    with VirtualMachine(host, way, MAC.format(1)) as vm:
+        vm.booted()
+        check_unprivileged(vm)
+        take_lease(vm)
+        take_ipv6_address(vm)
+        ping(vm, vm.interface()["vmnet_start_address"])
+        resolve(vm)
+        fetch(vm, f"http://{INTERNET.name}/", UPLINK_ADDRESS)
+        fetch(vm, f"http://[{INTERNET.web6}]/", UPLINK_ADDRESS6)
+        iperf(lab, vm)
+        iperf(lab, vm, "-R")
+        assert vm.poweroff() == 0
+    assert wait_for_no_helper()
+    assert not snapshot.difference(before, snapshot.host_state(host))
+
+
+def test_isolated(host):
+    """Two isolated VMs reach the internet and not each other."""
+    option = "--enable-isolation"
+    with VirtualMachine(host, SETUID_COPY, MAC.format(1), option) as first, \
+            VirtualMachine(host, SETUID_COPY, MAC.format(2), option) as second:
+        for vm in (first, second):
+            vm.booted()
+            take_lease(vm)
+            ping(vm, INTERNET.web)
+        assert not first.run(f"ping -c 1 -W 1 {second.interface()['ip_address']}")
+
+
+def test_kill_of_the_helper_ends_the_vm(host):
+    """vmnet-run notices a dead helper and does not leave the VM without a network."""
+    with VirtualMachine(host, SETUID_COPY, MAC.format(1)) as vm:
+        vm.booted()
+        need(vm.run("ip link set eth0 up"))
+        host.run("kill", "-9", min(helper_processes()))
+        assert vm.process.wait(15) == 1
+    assert wait_for_no_helper()
