@@ -263,6 +263,15 @@ void raise_buffers(int fd) {
 
 bool is_disconnect(int error) { return error == ECONNRESET || error == ENOTCONN; }
 
+bool connect_to(int fd, const Sender& sender) {
+  int connected = 0;
+  do {
+    connected =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&sender.address), sender.address_size);
+  } while (connected != 0 && errno == EINTR);
+  return connected == 0;
+}
+
 void disconnect(int fd) {
   // connect(2): an invalid family dissolves the association, and the error it gives means nothing.
   sockaddr none{};

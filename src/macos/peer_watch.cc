@@ -24,7 +24,10 @@ Result<PeerWatch> PeerWatch::open(int socket) {
   return PeerWatch(std::move(state));
 }
 
+PeerWatch PeerWatch::blind() { return PeerWatch(std::make_unique<State>()); }
+
 bool PeerWatch::peer_gone() {
+  if (!state_->socket.valid()) return false;
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   if (::getpeername(state_->socket.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0) {
