@@ -16,8 +16,10 @@ void wait_for(const WakeUp& flag) {
   }
 }
 
-DataPathOptions data_path(const NetworkConfig& config) {
-  return {.tso = config.enable_tso, .checksum_offload = config.enable_checksum_offload};
+DataPathOptions data_path(const NetworkConfig& config, const HostInterface& interface) {
+  return {.tso = config.enable_tso,
+          .checksum_offload = config.enable_checksum_offload,
+          .engine = interface.has_offload()};
 }
 
 // Frames that the VM may have queued are taken 64 at a time: as many as one receive call fetches.
@@ -64,11 +66,11 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
       interface_(interface),
       to_vm_stats_(to_vm_stats),
       responder_(interface.make_responder()),
-      to_vm_(data_path(config.network)),
-      to_host_(data_path(config.network), kFromVm, responder_.get(), &vm),
+      to_vm_(data_path(config.network, interface)),
+      to_host_(data_path(config.network, interface), kFromVm, responder_.get(), &vm),
       vm_forwarder_(interface.endpoint(), vm, to_vm_, to_vm_stats, to_vm_sizes()),
       host_forwarder_(vm, interface.endpoint(), to_host_, to_host_stats_,
-                      to_host_sizes(data_path(config.network))),
+                      to_host_sizes(data_path(config.network, interface))),
       go_(std::move(go)),
       stop_threads_(std::move(stop)),
       thread_ended_(std::move(ended)),

@@ -36,6 +36,7 @@ class LinuxInterface : public HostInterface {
 
   const Description& description() const override { return description_; }
   Endpoint& endpoint() override { return *endpoint_; }
+  bool has_offload() const override { return true; }
   std::unique_ptr<FrameResponder> make_responder() override;
   int lost_fd() const override { return channel_.get(); }
   SystemCallNeeds system_call_needs() const override {
