@@ -1,6 +1,4 @@
 // vmnet.framework: one interface a process, with the API's rules.
-#include <vmnet/vmnet.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -14,6 +12,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <unistd.h>
+#include <vmnet/vmnet.h>
 
 #include "bridge.h"
 #include "dispatch.h"

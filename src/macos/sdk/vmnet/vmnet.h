@@ -3,10 +3,9 @@
 // simulated system (tests/macos_sim), where there is no SDK.
 #pragma once
 
+#include <dispatch/dispatch.h>
 #include <stdint.h>
 #include <sys/uio.h>
-
-#include <dispatch/dispatch.h>
 #include <xpc/xpc.h>
 
 #ifdef __cplusplus
