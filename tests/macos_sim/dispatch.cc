@@ -1,5 +1,5 @@
-// Serial queues: a thread each, that runs blocks in order. A released queue ends when its blocks have
-// run.
+// Serial queues: a thread each, that runs blocks in order. A released queue ends when its blocks
+// have run.
 #include "dispatch.h"
 
 #include <condition_variable>
@@ -88,7 +88,8 @@ void dispatch_release(dispatch_queue_t queue) {
     queue->released = true;
     queue->changed.notify_one();
   }
-  require(std::this_thread::get_id() != queue->thread.get_id(), "a queue released by its own block");
+  require(std::this_thread::get_id() != queue->thread.get_id(),
+          "a queue released by its own block");
   queue->thread.join();
   delete queue;
 }

@@ -55,8 +55,8 @@ uint32_t next_fault(const std::string& key) {
   std::scoped_lock lock(fault_mutex);
   size_t colon = text.find(':');
   uint64_t call = fault_calls[key]++;
-  bool over = colon != std::string::npos &&
-              call >= std::strtoull(text.c_str() + colon + 1, nullptr, 10);
+  bool over =
+      colon != std::string::npos && call >= std::strtoull(text.c_str() + colon + 1, nullptr, 10);
   return over ? 0 : static_cast<uint32_t>(std::strtoul(text.c_str(), nullptr, 10));
 }
 

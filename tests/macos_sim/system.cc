@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <libproc.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -16,12 +17,10 @@
 #include <sys/epoll.h>
 #include <sys/event.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysctl.h>
 #include <unistd.h>
-
-#include <dlfcn.h>
-#include <sys/socket.h>
 #undef dlsym
 #undef getpeername
 
@@ -107,8 +106,8 @@ int describe_process(int pid, void* buffer, int size) {
   std::string path = "/proc/" + std::to_string(pid) + "/stat";
   FILE* file = std::fopen(path.c_str(), "r");
   if (file == nullptr) return 0;
-  proc_bsdinfo info{.pbi_status = 2, .pbi_pid = static_cast<uint32_t>(pid), .pbi_ppid = 0,
-                    .pbi_pgid = 0};
+  proc_bsdinfo info{
+      .pbi_status = 2, .pbi_pid = static_cast<uint32_t>(pid), .pbi_ppid = 0, .pbi_pgid = 0};
   char state = 0;
   int read = std::fscanf(file, "%*d (%*[^)]) %c %u %u", &state, &info.pbi_ppid, &info.pbi_pgid);
   std::fclose(file);
@@ -149,8 +148,11 @@ bool has_peer(int socket) {
     nlmsghdr header;
     unix_diag_req request;
   } question{};
-  question.header = {.nlmsg_len = sizeof(question), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                     .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = 1, .nlmsg_pid = 0};
+  question.header = {.nlmsg_len = sizeof(question),
+                     .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                     .nlmsg_flags = NLM_F_REQUEST,
+                     .nlmsg_seq = 1,
+                     .nlmsg_pid = 0};
   question.request.sdiag_family = AF_UNIX;
   question.request.udiag_states = ~0U;
   question.request.udiag_ino = static_cast<uint32_t>(status.st_ino);

@@ -1,6 +1,4 @@
 // vmnet.framework: one interface a process, with the API's rules.
-#include <vmnet/vmnet.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -14,6 +12,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <unistd.h>
+#include <vmnet/vmnet.h>
 
 #include "bridge.h"
 #include "dispatch.h"
@@ -24,7 +23,10 @@
 using namespace macos_sim;
 
 extern "C" {
-#define KEY(name) const char* const vmnet_##name##_key = "vmnet_" #name
+// Declared first: a constant alone would not be exported.
+#define KEY(name)                              \
+  extern const char* const vmnet_##name##_key; \
+  const char* const vmnet_##name##_key = "vmnet_" #name
 KEY(operation_mode);
 KEY(interface_id);
 KEY(shared_interface_name);

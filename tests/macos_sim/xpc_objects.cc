@@ -13,7 +13,8 @@ struct xpc_type_s {};
 namespace macos_sim {
 namespace {
 
-constexpr xpc_type_s kArray, kBool, kConnection, kDictionary, kError, kInt64, kString, kUint64, kUuid;
+constexpr xpc_type_s kArray, kBool, kConnection, kDictionary, kError, kInt64, kString, kUint64,
+    kUuid;
 
 std::mutex& objects_mutex() {
   static auto* mutex = new std::mutex;

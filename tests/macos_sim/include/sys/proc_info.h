@@ -1,7 +1,6 @@
 #pragma once
 
 #include <stdint.h>
-
 #include <sys/types.h>
 
 inline constexpr int PROC_PIDLISTFDS = 1;

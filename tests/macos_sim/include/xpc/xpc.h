@@ -1,10 +1,9 @@
 // The part of XPC that src/macos uses, for the simulated system.
 #pragma once
 
+#include <dispatch/dispatch.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <dispatch/dispatch.h>
 
 extern "C" {
 
