@@ -63,7 +63,9 @@ constexpr auto kNames = std::to_array<std::pair<int, std::string_view>>({
 });
 
 // strerror_r comes in two forms: POSIX's fills the buffer, another returns the text.
-const char* text_of(int result, const char* buffer) { return result == 0 ? buffer : nullptr; }
+[[maybe_unused]] const char* text_of(int result, const char* buffer) {
+  return result == 0 ? buffer : nullptr;
+}
 [[maybe_unused]] const char* text_of(const char* result, const char* /*buffer*/) { return result; }
 
 }  // namespace

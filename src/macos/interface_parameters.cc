@@ -35,7 +35,7 @@ Result<InterfaceParameters> read_parameters(xpc_object_t dictionary) {
   if (auto mac = xpc_string(dictionary, vmnet_mac_address_key)) parameters.mac = parse_mac(*mac);
   parameters.mtu = xpc_uint64(dictionary, vmnet_mtu_key).value_or(kMtu);
   parameters.max_packet_size =
-      xpc_uint64(dictionary, vmnet_max_packet_size_key).value_or(kMaxFrameSize);
+      xpc_uint64(dictionary, vmnet_max_packet_size_key).value_or(kMaxOffloadFrameSize);
   if (parameters.max_packet_size < kEthernetHeaderSize ||
       parameters.max_packet_size > kMaxOffloadFrameSize) {
     return fail(fmt::format("vmnet tells of frames of up to {} bytes, which cannot be forwarded",

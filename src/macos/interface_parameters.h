@@ -19,7 +19,8 @@ struct InterfaceParameters {
   std::optional<Uuid> interface_id;
   std::optional<Mac> mac;
   uint64_t mtu = kMtu;
-  uint64_t max_packet_size = kMaxFrameSize;  // of a frame, without a virtio-net header
+  // Of a frame, without a virtio-net header. Where it is not told: whatever may come.
+  uint64_t max_packet_size = kMaxOffloadFrameSize;
   std::optional<AddressRange> addresses;
   std::optional<Ipv6> nat66_prefix;
   std::optional<uint64_t> read_max_packets;  // macOS 15

@@ -54,10 +54,10 @@ Result<std::unique_ptr<VmnetInterface>> VmnetInterface::start(const XpcObject& r
     return fail_vmnet("cannot start a vmnet interface",
                       given.status == VMNET_SUCCESS ? VMNET_FAILURE : given.status);
   }
-  std::unique_ptr<VmnetInterface> interface(
-      new VmnetInterface(std::move(queue), handle, given.parameters.value_or({})));
+  std::unique_ptr<VmnetInterface> interface(new VmnetInterface(
+      std::move(queue), handle, given.parameters.value_or(InterfaceParameters{})));
   if (!given.parameters) return pass(given.parameters);
-  return interface;
+  return Result<std::unique_ptr<VmnetInterface>>(std::move(interface));
 }
 
 Status VmnetInterface::on_frames(std::function<void()> callback) {

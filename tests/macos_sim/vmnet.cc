@@ -23,7 +23,10 @@
 using namespace macos_sim;
 
 extern "C" {
-#define KEY(name) const char* const vmnet_##name##_key = "vmnet_" #name
+// Declared first: a constant alone would not be exported.
+#define KEY(name)                              \
+  extern const char* const vmnet_##name##_key; \
+  const char* const vmnet_##name##_key = "vmnet_" #name
 KEY(operation_mode);
 KEY(interface_id);
 KEY(shared_interface_name);
