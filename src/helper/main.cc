@@ -1,7 +1,7 @@
 // vmnet-helper: from a process in any state to a sandboxed cable between one VM and the host.
 //
 // The stages are the functions of run_helper(), in order. Privilege ends with drop_privileges();
-// the first byte that a guest wrote is read after enter_sandbox's filter is in place.
+// the first byte that a guest wrote is read after restrict_system_calls().
 
 #include <array>
 #include <cerrno>

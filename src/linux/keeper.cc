@@ -191,7 +191,11 @@ Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& us
   start.channel = UniqueFd(channel[0]);
   UniqueFd keeper_end(channel[1]);
   start.keeper = fork();
-  if (start.keeper < 0) return fail_errno("cannot fork the keeper", errno);
+  if (start.keeper < 0) {
+    int fork_error = errno;
+    remove_files(user, files);
+    return fail_errno("cannot fork the keeper", fork_error);
+  }
   if (start.keeper == 0) {
     start.channel.reset();
     if (auto left = leave_worker(vm_socket); !left) {
@@ -207,6 +211,7 @@ Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& us
     return start;
   }
   end_keeper(start.keeper, std::move(start.channel));
+  remove_files(user, files);  // where the keeper did not come to it
   if (!report) return pass(report);
   return std::unexpected(Error{.message = report->error.data(), .os_errno = report->os_errno});
 }
