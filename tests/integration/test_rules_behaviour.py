@@ -364,6 +364,8 @@ def spoofed(lab, source, target, address, **arguments):
     """VM 0 speaks from an address that is not of its network."""
     vm = lab.vms[0]
     length = 128 if ":" in source else 32
+    # Its neighbour discovery would be dropped as well, before the packet that is looked at.
+    vm.ns.run(f"ip neigh replace {ULA} lladdr {GATEWAY_MAC} dev eth0")
     vm.ns.run(f"ip addr add {source}/{length} dev eth0" + (" nodad" if length == 128 else ""))
     return udp_reaches(lab, vm.ns, source, target, address, **arguments)
 
