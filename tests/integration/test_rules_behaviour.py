@@ -180,7 +180,8 @@ FRAME_ATTACKS = {
         reaches_others(ra(IPv6ExtHdrFragment(offset=0, m=0))), [ROUTER_RULE]),
     "router-advert-snap": (reaches_others(snap_advert), [r"meta protocol 0x0004 .* drop"]),
     "router-advert-hidden-by-fragments": (
-        reaches_others(first_fragment(60, bytes([58, 1]) + bytes(14))),
+        # The options are longer than this fragment; what follows them comes with the next one.
+        reaches_others(first_fragment(60, bytes([58, 4]) + bytes(14))),
         [r"frag nexthdr .* drop"]),
     "router-solicit": (
         reaches_others(lambda s, v: to_all(s, routers(s.ip6), ICMPv6ND_RS(), option())),
