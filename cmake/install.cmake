@@ -35,4 +35,6 @@ if(VMNET_PLATFORM STREQUAL "linux")
   install_for_prefix(packaging/systemd/vmnet-helper@.service.in share/doc/vmnet-helper/systemd/system)
   install_for_prefix(packaging/systemd/user/vmnet-helper@.service.in
                      share/doc/vmnet-helper/systemd/user)
+else()
+  install(FILES packaging/macos/vmnet-helper.entitlements DESTINATION share/doc/vmnet-helper)
 endif()

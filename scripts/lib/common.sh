@@ -23,7 +23,7 @@ find_root() {
   command -v sudo > /dev/null || return 1
   as_root=(sudo)
   if [[ -n ${CI:-} || ! -t 0 ]]; then as_root=(sudo --non-interactive); fi
-  "${as_root[@]}" true
+  "${as_root[@]}" true 2> /dev/null
 }
 
 missing_packages() {
@@ -41,11 +41,11 @@ need_packages() {
   local -a missing
   mapfile -t missing < <(missing_packages "$@")
   [[ ${#missing[@]} -gt 0 ]] || return 0
-  say "installing: ${missing[*]}"
   if ! find_root; then
     say "missing: ${missing[*]}; neither root nor sudo here: ask for 'apt-get install ${missing[*]}'"
     return 1
   fi
+  say "installing: ${missing[*]}"
   local -a install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
                     apt-get install --yes --quiet --no-install-recommends "${missing[@]}")
   "${install[@]}" > /dev/null 2>&1 && return 0

@@ -127,8 +127,10 @@ class DatagramSender {
 // Sends one frame. Thread-safe.
 SendFault send_datagram(int fd, std::span<const uint8_t> frame);
 
-// Waits until a send that found no room is worth another try. False: not within `timeout`.
-bool wait_for_room(int fd, std::chrono::milliseconds timeout);
+// Waits until a send that found no room is worth another try. `earlier_waits` of the same batch
+// came before. False: not within `timeout`, or (macOS, where nothing tells of room) asked often
+// enough.
+bool wait_for_room(int fd, std::chrono::milliseconds timeout, int earlier_waits);
 
 // Whether a receive error means that the peer has connected to someone else.
 bool is_disconnect(int error);

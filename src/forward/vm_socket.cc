@@ -219,7 +219,7 @@ bool VmSocket::wait_until_room(Writing& writing) const {
   auto now = Clock::now();
   if (!writing.deadline) writing.deadline = now + kMaxWriteWait;
   auto left = std::chrono::ceil<std::chrono::milliseconds>(*writing.deadline - now);
-  return left.count() > 0 && wait_for_room(socket_.get(), left);
+  return left.count() > 0 && wait_for_room(socket_.get(), left, writing.waits++);
 }
 
 void VmSocket::send(std::span<const uint8_t> frame) {

@@ -91,6 +91,7 @@ class VmSocket : public Endpoint, public FrameSink {
   struct Writing {
     uint64_t epoch = 0;
     std::optional<std::chrono::steady_clock::time_point> deadline;  // of its waits, from the first
+    int waits = 0;
     Transfer transfer;
   };
   // Sends frames [first, end), which are prepared. False: give the rest of the batch up.

@@ -109,7 +109,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
       .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
   auto session = Session::create(config, interface, **socket, std::move(*watch), to_vm_stats);
   if (!session) return pass(session);
-  (*session)->start_threads();
+  if (auto started = (*session)->start_threads(); !started) return started;
   if (auto restricted = restrict_system_calls(interface.system_call_needs()); !restricted) {
     return restricted;
   }

@@ -1,6 +1,7 @@
 #include "helper/session.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include <poll.h>
 
@@ -15,8 +16,10 @@ void wait_for(const WakeUp& flag) {
   }
 }
 
-DataPathOptions data_path(const NetworkConfig& config) {
-  return {.tso = config.enable_tso, .checksum_offload = config.enable_checksum_offload};
+DataPathOptions data_path(const NetworkConfig& config, const HostInterface& interface) {
+  return {.tso = config.enable_tso,
+          .checksum_offload = config.enable_checksum_offload,
+          .engine = interface.has_offload()};
 }
 
 // Frames that the VM may have queued are taken 64 at a time: as many as one receive call fetches.
@@ -63,11 +66,11 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
       interface_(interface),
       to_vm_stats_(to_vm_stats),
       responder_(interface.make_responder()),
-      to_vm_(data_path(config.network)),
-      to_host_(data_path(config.network), kFromVm, responder_.get(), &vm),
+      to_vm_(data_path(config.network, interface)),
+      to_host_(data_path(config.network, interface), kFromVm, responder_.get(), &vm),
       vm_forwarder_(interface.endpoint(), vm, to_vm_, to_vm_stats, to_vm_sizes()),
       host_forwarder_(vm, interface.endpoint(), to_host_, to_host_stats_,
-                      to_host_sizes(data_path(config.network))),
+                      to_host_sizes(data_path(config.network, interface))),
       go_(std::move(go)),
       stop_threads_(std::move(stop)),
       thread_ended_(std::move(ended)),
@@ -84,10 +87,15 @@ Session::~Session() {
   }
 }
 
-void Session::start_threads() {
-  threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
-  threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
+Status Session::start_threads() {
+  try {
+    threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
+    threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
+  } catch (const std::system_error& error) {
+    return fail_errno("cannot start a thread", error.code().value());
+  }
   threads_ready_.wait();
+  return {};
 }
 
 // `vm_end` is the end that means the VM's side of this direction.

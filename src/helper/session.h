@@ -47,7 +47,7 @@ class Session {
   ~Session();
 
   // Starts the threads. They wait for run(), so that a sandbox can be put around all of them.
-  void start_threads();
+  Status start_threads();
 
   // Forwards. Returns when the session has ended and its threads with it.
   SessionEnd run();

@@ -36,6 +36,11 @@ std::string_view name_of(int capability) {
 
 uint64_t join(uint32_t low, uint32_t high) { return low | (uint64_t{high} << 32); }
 
+void put(CapabilitySet set, uint32_t& low, uint32_t& high) {
+  low = static_cast<uint32_t>(set);
+  high = static_cast<uint32_t>(set >> 32);
+}
+
 }  // namespace
 
 CapabilitySet capability_set(std::initializer_list<int> capabilities) {
@@ -58,11 +63,9 @@ Result<CapabilitySets> read_capabilities() {
 Status write_capabilities(const CapabilitySets& sets) {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   std::array<__user_cap_data_struct, 2> data{};
-  for (size_t i = 0; i < data.size(); i++) {
-    data.at(i).effective = static_cast<uint32_t>(sets.effective >> (32 * i));
-    data.at(i).permitted = static_cast<uint32_t>(sets.permitted >> (32 * i));
-    data.at(i).inheritable = static_cast<uint32_t>(sets.inheritable >> (32 * i));
-  }
+  put(sets.effective, data[0].effective, data[1].effective);
+  put(sets.permitted, data[0].permitted, data[1].permitted);
+  put(sets.inheritable, data[0].inheritable, data[1].inheritable);
   if (syscall(SYS_capset, &header, data.data()) != 0) {
     return fail_errno("cannot change the process's capabilities", errno);
   }

@@ -246,7 +246,7 @@ SendFault send_datagram(int fd, std::span<const uint8_t> frame) {
   return sent < 0 ? fault_of(errno) : SendFault::kNone;
 }
 
-bool wait_for_room(int fd, std::chrono::milliseconds timeout) {
+bool wait_for_room(int fd, std::chrono::milliseconds timeout, int /*earlier_waits*/) {
   pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
   // A signal cuts the wait short: rare, and the caller tries again anyway.
   return ::poll(&entry, 1, static_cast<int>(timeout.count())) != 0;

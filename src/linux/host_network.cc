@@ -16,6 +16,7 @@
 #include "linux/identity.h"
 #include "linux/neighbours.h"
 #include "linux/tap.h"
+#include "wire/split.h"
 
 namespace vmnet {
 namespace {
@@ -82,11 +83,11 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfil
 
 }  // namespace
 
-HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter,
-                         const NetworkConfig& config, uid_t user)
+HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config,
+                         uid_t user)
     : netlink_(std::move(netlink)),
       netfilter_(std::make_unique<NetlinkSocket>(std::move(netfilter))),
-      config_(config),
+      config_(std::move(config)),
       user_(user) {}
 
 Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user) {
@@ -168,6 +169,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   if (!bridge) return pass(bridge);
   bridge_ = *bridge;
   if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
+  if (auto set = limit_segments(netlink_, bridge_, kMaxSegments); !set) return set;
   if (auto set = configure_bridge(bridge_name_, shared, ipv6); !set) return set;
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
   if (const auto& range = record_.addresses) {
@@ -195,6 +197,7 @@ Status HostNetwork::attach_tap() {
   device_fd_ = std::move(*tap);
   name->copy(facts_.device.data(), facts_.device.size() - 1);
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
+  if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id,
               .mac = facts_.vm_mac,
               .address = facts_.vm_address,
@@ -205,59 +208,8 @@ Status HostNetwork::attach_tap() {
   rules_.emplace(std::move(*rules));
   auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
   if (!attached || config_.mode == Mode::kBridged) return attached;
+  wait_until_operational(netlink_, bridge_);
   return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
-}
-
-Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
-  const Link* link = find_link(state.links, config_.shared_interface);
-  if (link == nullptr) {
-    return fail(fmt::format(
-        "--shared-interface '{}': no such device; --list-shared-interfaces lists what there is",
-        config_.shared_interface));
-  }
-  if (link->name.starts_with(kOwnPrefix)) {
-    return fail(fmt::format("--shared-interface '{}': it is vmnet-helper's own; use shared mode",
-                            link->name));
-  }
-  if (link->kind == "bridge") {
-    bridge_ = link->index;
-    bridge_name_ = link->name;
-    return attach_tap();
-  }
-  if (!link->ethernet || link->name == "lo") {
-    return fail(fmt::format("--shared-interface '{}': not an Ethernet device", link->name));
-  }
-  if (const Link* master = find_link(state.links, link->master)) {
-    return fail(
-        fmt::format("--shared-interface '{0}': it is a port of {1}; use "
-                    "--shared-interface {1}",
-                    link->name, master->name));
-  }
-  return attach_macvtap(*link);
-}
-
-Status HostNetwork::attach_macvtap(const Link& lower) {
-  remove_stale_macvtap_nodes();
-  auto uevents = open_uevents();
-  if (!uevents) return pass(uevents);
-  auto name = choose_device_name(netlink_, *netfilter_, kMacvtapPrefix);
-  if (!name) return pass(name);
-  auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
-  if (!index) return pass(index);
-  device_ = *index;
-  name->copy(facts_.device.data(), facts_.device.size() - 1);
-  facts_.is_macvtap = true;
-  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
-  VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
-  if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
-  // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.
-  auto rules = HelperRules::install(rule_config());
-  if (!rules) return pass(rules);
-  rules_.emplace(std::move(*rules));
-  auto fd = open_macvtap(*uevents, device_, TapOffload::kOn);
-  if (!fd) return pass(fd);
-  device_fd_ = std::move(*fd);
-  return set_link_up(netlink_, device_);
 }
 
 RuleConfig HostNetwork::rule_config() const {

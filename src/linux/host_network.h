@@ -72,8 +72,7 @@ class HostNetwork {
   void tear_down();
 
  private:
-  HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, const NetworkConfig& config,
-              uid_t user);
+  HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config, uid_t user);
 
   Status make(const NetworkState& state);
   Status attach_to_own_network(const NetworkState& state);

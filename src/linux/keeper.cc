@@ -101,10 +101,12 @@ Status leave_worker(int vm_socket) {
 }
 
 // What is left to do needs no more than this.
-Status keep_few_capabilities() {
+Status keep_few_capabilities(const RealUser& user) {
   auto sets = read_capabilities();
   if (!sets) return pass(sets);
   CapabilitySet few = capability_set({CAP_NET_ADMIN, CAP_SETUID, CAP_SETGID});
+  // Root may have its socket in a folder of anybody's, and it must be removed from there.
+  if (user.uid == 0) few |= capability_set({CAP_DAC_OVERRIDE});
   sets->effective &= few;
   sets->permitted &= few;
   sets->inheritable = 0;
@@ -158,7 +160,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
   StartReport report = network ? StartReport{.ok = true, .facts = network->facts()}
                                : failure_report(network.error());
   if (network) {
-    if (auto kept = keep_few_capabilities(); !kept) {
+    if (auto kept = keep_few_capabilities(user); !kept) {
       network->tear_down();
       report = failure_report(kept.error());
     }

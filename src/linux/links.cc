@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -57,6 +59,9 @@ Link parse_link(const nlmsghdr* message) {
         break;
       case IFLA_ADDRESS:
         link.mac = mac_of(attribute);
+        break;
+      case IFLA_OPERSTATE:
+        link.operational = mnl_attr_get_u8(attribute) == IF_OPER_UP;
         break;
       case IFLA_LINKINFO:
         link.kind = kind_of(attribute);
@@ -184,6 +189,13 @@ Status forbid_automatic_address(NetlinkSocket& netlink, int index) {
   return set;
 }
 
+Status limit_segments(NetlinkSocket& netlink, int index, uint32_t segments) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  message.put_u32(IFLA_GSO_MAX_SEGS, segments);
+  return netlink.request(message, fmt::format("cannot limit the segments of device {}", index));
+}
+
 Status set_link_up(NetlinkSocket& netlink, int index) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.add_family_header<ifinfomsg>();
@@ -191,6 +203,21 @@ Status set_link_up(NetlinkSocket& netlink, int index) {
   header->ifi_flags = IFF_UP;
   header->ifi_change = IFF_UP;
   return netlink.request(message, fmt::format("cannot set device {} up", index));
+}
+
+void wait_until_operational(NetlinkSocket& netlink, int bridge) {
+  constexpr std::chrono::microseconds kPoll{300};
+  auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (std::chrono::steady_clock::now() < give_up) {
+    NetlinkMessage message(RTM_GETLINK, 0);
+    message.add_family_header<ifinfomsg>()->ifi_index = bridge;
+    bool operational = false;
+    auto asked = netlink.query(message, "cannot look at the bridge", [&](const nlmsghdr* answer) {
+      operational = parse_link(answer).operational;
+    });
+    if (operational || !asked) return;
+    std::this_thread::sleep_for(kPoll);
+  }
 }
 
 Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated) {

@@ -26,6 +26,7 @@ struct Link {
   int master = 0;         // index of the bridge that this device is a port of, else 0
   bool ethernet = false;  // ARPHRD_ETHER
   bool up = false;
+  bool operational = false;  // IF_OPER_UP: its carrier is there and the kernel has acted on it
 };
 
 // All devices of the network namespace. Needs no privilege.
@@ -54,7 +55,15 @@ Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias);
 // ours to give. Before it is set up.
 Status forbid_automatic_address(NetlinkSocket& netlink, int index);
 
+// Makes the kernel cut what is sent to a device into frames of at most so many segments.
+Status limit_segments(NetlinkSocket& netlink, int index, uint32_t segments);
+
 Status set_link_up(NetlinkSocket& netlink, int index);
+
+// Waits until the bridge passes frames: the kernel acts on the carrier that its first port brings
+// from a work queue, which a busy host delays; until then what the host sends there is lost. Gives
+// up after a second, silently.
+void wait_until_operational(NetlinkSocket& netlink, int bridge);
 
 // Makes `index` a port of `bridge` and sets it up. Isolated ports do not reach each other
 // (Linux 4.18).

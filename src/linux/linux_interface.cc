@@ -19,8 +19,8 @@ namespace {
 
 class LinuxInterface : public HostInterface {
  public:
-  LinuxInterface(KeeperStart start, const NetworkConfig& config)
-      : config_(config),
+  LinuxInterface(KeeperStart start, NetworkConfig config)
+      : config_(std::move(config)),
         keeper_(start.keeper),
         channel_(std::move(start.channel)),
         facts_(start.facts) {
@@ -36,6 +36,7 @@ class LinuxInterface : public HostInterface {
 
   const Description& description() const override { return description_; }
   Endpoint& endpoint() override { return *endpoint_; }
+  bool has_offload() const override { return true; }
   std::unique_ptr<FrameResponder> make_responder() override;
   int lost_fd() const override { return channel_.get(); }
   SystemCallNeeds system_call_needs() const override {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <system_error>
 #include <thread>
 
 #include <fcntl.h>
@@ -36,7 +37,7 @@ Result<UniqueFd> open_diag_socket() {
 // calling thread alone, so this one can never be stranded there.
 Result<UniqueFd> open_diag_socket_in(int namespace_fd) {
   Result<UniqueFd> diag = fail("");
-  std::thread visitor([&] {
+  auto visit = [&] {
     // ROOT: the namespace is that of the VM's socket; nothing but a netlink socket is made in it.
     if (::setns(namespace_fd, CLONE_NEWNET) != 0) {
       diag = fail_errno("cannot enter the network namespace of the VM's socket", errno,
@@ -44,8 +45,12 @@ Result<UniqueFd> open_diag_socket_in(int namespace_fd) {
     } else {
       diag = open_diag_socket();
     }
-  });
-  visitor.join();
+  };
+  try {
+    std::thread(visit).join();
+  } catch (const std::system_error& error) {
+    return fail_errno("cannot start a thread", error.code().value());
+  }
   return diag;
 }
 

@@ -148,14 +148,15 @@ Result<UniqueFd> open_macvtap(NetlinkSocket& uevents, int index, TapOffload offl
 void remove_stale_macvtap_nodes() {
   DIR* folder = opendir("/dev");
   if (folder == nullptr) return;
-  while (const dirent* entry = readdir(folder)) {
+  const int folder_fd = dirfd(folder);
+  while (const dirent* entry = folder_fd >= 0 ? readdir(folder) : nullptr) {
     struct stat node{};
     if (!std::string_view(entry->d_name).starts_with(kNodePrefix) ||
-        fstatat(dirfd(folder), entry->d_name, &node, AT_SYMLINK_NOFOLLOW) != 0) {
+        fstatat(folder_fd, entry->d_name, &node, AT_SYMLINK_NOFOLLOW) != 0) {
       continue;
     }
     // A young one is being opened by a helper of another network namespace.
-    if (time(nullptr) - node.st_ctime > kStaleNodeAge) unlinkat(dirfd(folder), entry->d_name, 0);
+    if (time(nullptr) - node.st_ctime > kStaleNodeAge) unlinkat(folder_fd, entry->d_name, 0);
   }
   closedir(folder);
 }

@@ -29,6 +29,9 @@ class HostInterface {
   // The host's end of the cable.
   virtual Endpoint& endpoint() = 0;
 
+  // Whether endpoint() takes merged frames and brings large ones, told by their virtio-net headers.
+  virtual bool has_offload() const = 0;
+
   // Answers what the network owes the VM inside the data path (DHCP, router advertisements), or
   // null where the platform does that itself.
   virtual std::unique_ptr<FrameResponder> make_responder() = 0;

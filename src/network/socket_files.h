@@ -7,6 +7,8 @@
 
 #include <string>
 
+#include <sys/types.h>
+
 #include "base/unique_fd.h"
 
 namespace vmnet {

@@ -1,5 +1,6 @@
 #include "wire/checksum.h"
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -92,8 +93,8 @@ TEST(Checksum, PseudoHeaderEqualsItsBytes) {
   std::vector<uint8_t> v6(40);
   Ipv6 source = *parse_ipv6("fd00::2");
   Ipv6 destination = *parse_ipv6("2001:db8::1");
-  std::copy(source.bytes.begin(), source.bytes.end(), v6.begin());
-  std::copy(destination.bytes.begin(), destination.bytes.end(), v6.begin() + 16);
+  std::ranges::copy(source.bytes, v6.begin());
+  std::ranges::copy(destination.bytes, v6.begin() + 16);
   v6[33] = 1;  // length 0x010203
   v6[34] = 2;
   v6[35] = 3;

@@ -30,6 +30,7 @@ std::vector<TcpFrame> flow(size_t count, size_t payload = 100, bool ipv6 = false
 
 std::vector<Buffer> built(const std::vector<TcpFrame>& frames) {
   std::vector<Buffer> bytes;
+  bytes.reserve(frames.size());
   for (const TcpFrame& frame : frames) bytes.push_back(frame.frame());
   return bytes;
 }
@@ -59,6 +60,7 @@ std::vector<Group> merge(std::vector<Buffer> frames, Merger::Options options = {
 
 std::vector<size_t> sizes(const std::vector<Group>& groups) {
   std::vector<size_t> sizes;
+  sizes.reserve(groups.size());
   for (const Group& group : groups) sizes.push_back(group.members);
   return sizes;
 }

@@ -59,7 +59,7 @@ def lab(session_lab, request):
     else:
         session_lab.drop_host()
         session_lab.make_host()
-    excluded = (WORK, "/run/netns", "/etc/netns", "/tmp/pytest-of-root")
+    excluded = (WORK, "/run/netns", "/etc/netns", "/run/sudo", "/tmp/pytest-of-root")
     before = (snapshot.host_state(session_lab.host), snapshot.files(excluded),
               snapshot.processes())
     yield session_lab
@@ -114,6 +114,15 @@ def plug(start):
         return guest
 
     return make
+
+
+@pytest.fixture
+def folder():
+    """A folder where every user may make files, as /tmp is; gone after the test."""
+    made = pathlib.Path(tempfile.mkdtemp(dir=WORK))
+    made.chmod(0o1777)
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture

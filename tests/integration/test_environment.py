@@ -2,7 +2,6 @@
 it may change what the helper does (docs/security.md)."""
 
 import os
-import resource
 import signal
 import subprocess
 import time
@@ -25,7 +24,7 @@ def shell(host):
     processes = []
 
     def launch(command, program=ROOT.helper()):
-        helper_end, vm_end = cable()
+        helper_end, vm_end = cable(host)
         fd = helper_end.fileno()
         process = subprocess.Popen([*host.prefix(), "bash", "-c", command], pass_fds=(fd,),
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -63,14 +62,17 @@ def test_hostile_environment(plug, way):
     with open("/tmp/nft", "w") as stub:
         stub.write("#!/bin/sh\ntouch /tmp/stub-was-run\n")
     os.chmod("/tmp/nft", 0o755)
-    for name in ("ip", "modprobe", "sysctl"):
+    stubs = ("nft", "modprobe", "sysctl", "bridge")
+    for name in stubs[1:]:
         os.link("/tmp/nft", f"/tmp/{name}")
-    guest = plug(way=way, environment=HOSTILE)
-    guest.dhcp()
-    guest.helper.stop()
+    try:
+        guest = plug(way=way, environment=HOSTILE)
+        guest.dhcp()
+        guest.helper.stop()
+    finally:
+        for name in stubs:
+            os.unlink(f"/tmp/{name}")
     assert not os.path.exists("/tmp/stub-was-run")
-    for name in ("nft", "ip", "modprobe", "sysctl"):
-        os.unlink(f"/tmp/{name}")
 
 
 @pytest.mark.parametrize("prepare", [
@@ -100,7 +102,7 @@ def test_blocked_sigterm(host, start):
     second.stop(signal.SIGINT)
 
 
-@pytest.mark.parametrize("limit", [3, 4, 7, 10, 16])
+@pytest.mark.parametrize("limit", [4, 7, 10, 16])
 def test_few_descriptors(shell, limit):
     """A clean error or a helper that works, never a half-made network."""
     process, guest = shell(f'exec 5<&"$fd"; ulimit -n {limit}; exec "$helper" --fd 5')
@@ -124,12 +126,14 @@ def test_no_argument_at_all(host, way):
 def test_no_core_dumps(plug):
     guest = plug(way=SETUID_COPY)
     for pid in (guest.helper.worker(), guest.helper.keeper()):
-        assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+        with open(f"/proc/{pid}/limits") as limits:
+            line = next(line for line in limits if line.startswith("Max core file size"))
+        assert line.split()[4:6] == ["0", "0"]
 
 
 def test_no_program_is_run(host):
     """strace sees no execve after the helper's own."""
-    helper_end, vm_end = cable()
+    helper_end, vm_end = cable(host)
     fd = helper_end.fileno()
     trace = "/tmp/trace"
     process = subprocess.Popen(

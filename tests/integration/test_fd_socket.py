@@ -35,7 +35,7 @@ def test_end_of_the_vm_without_traffic(start, kind, way):
 
 def test_kill_of_the_vm(host):
     """A VM process that dies of SIGKILL while frames are on their way."""
-    helper_end, vm_end = cable()
+    helper_end, vm_end = cable(host)
     vm = subprocess.Popen(["/usr/bin/python3", "-c",
                            "import socket, sys, time\n"
                            "s = socket.socket(fileno=int(sys.argv[1]))\n"
@@ -155,7 +155,7 @@ def test_wrong_owner_of_the_descriptor_does_not_matter(host):
 
 
 def test_fd_number_of_a_shell(host):
-    helper_end, vm_end = cable()
+    helper_end, vm_end = cable(host)
     fd = helper_end.fileno()
     process = subprocess.Popen([*host.prefix(), "bash", "-c", f'exec {ROOT.helper()} -f 3 3<&{fd}'],
                                pass_fds=(fd,), stdout=subprocess.PIPE)

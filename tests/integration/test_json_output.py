@@ -6,6 +6,7 @@ import re
 
 from support.guest import Guest
 from support.helper import Helper, wait_for_no_helper
+from support.lab import end
 
 ID = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 UUID = r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
@@ -102,6 +103,21 @@ def test_works_once_the_line_is_read(start):
         guest.ip = helper.json["ip_address"]
         guest.arp(helper.json["vmnet_start_address"], timeout=1)
         helper.stop()
+
+
+def test_works_once_the_line_is_read_on_a_busy_host(host, start):
+    """The kernel brings links up in work of its own, which others' use of the rtnl lock delays."""
+    busy = [host.start("sh", "-c", "while :; do ip link show > /dev/null; done") for _ in range(6)]
+    try:
+        for _ in range(12):
+            helper = start()
+            guest = Guest(helper.vm, helper.json["vmnet_mac_address"])
+            guest.ip = helper.json["ip_address"]
+            guest.arp(helper.json["vmnet_start_address"], timeout=2)
+            helper.stop()
+    finally:
+        for process in busy:
+            end(process)
 
 
 def ends_with_an_error(helper):

@@ -63,12 +63,17 @@ def test_host_address_and_dhcp(plug):
     guest.ping("10.44.0.1")
 
 
-def test_host_address_joins_the_network(plug):
-    """One helper brings the host's address: VMs of the same id without it reach it too."""
-    first, second = plug(*network(BLUE, *host_address())), plug(*network(BLUE))
+def test_same_host_address_joins(plug):
+    first, second = (plug(*network(BLUE, *host_address())) for _ in range(2))
     first.dhcp()
-    place(second, "10.44.0.200")
+    second.dhcp()
     assert_reach(first, second)
+
+
+def test_without_the_networks_host_address_is_refused(host, plug):
+    """All helpers of a network say the same of the host in it."""
+    plug(*network(BLUE, *host_address()))
+    assert_refused(run_to_end(host, *network(BLUE)), [BLUE, "10.44.0.1"])
 
 
 def test_another_host_address_is_refused(host, plug):

@@ -3,7 +3,8 @@
 import pytest
 
 from support import snapshot
-from support.demo import check_unprivileged, fetch, iperf, need, ping, resolve, take_lease
+from support.demo import (check_unprivileged, fetch, iperf, need, ping, resolve,
+                          take_ipv6_address, take_lease)
 from support.helper import helper_processes, wait_for_no_helper
 from support.installation import CAPABLE_COPY, SETUID_COPY, SUDO
 from support.lab import INTERNET, UPLINK_ADDRESS, UPLINK_ADDRESS6
@@ -20,6 +21,7 @@ def test_network(lab, host, way):
         vm.booted()
         check_unprivileged(vm)
         take_lease(vm)
+        take_ipv6_address(vm)
         ping(vm, vm.interface()["vmnet_start_address"])
         resolve(vm)
         fetch(vm, f"http://{INTERNET.name}/", UPLINK_ADDRESS)

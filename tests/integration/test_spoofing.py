@@ -172,4 +172,5 @@ def test_vlan_tag_hides_nothing(three):
     victim, attacker, _ = three
     attacker.send(Ether(dst=BROADCAST, src=attacker.mac) / Dot1Q(vlan=0) /
                   ARP(op=2, hwsrc=attacker.mac, psrc=victim.gateway, pdst=victim.ip))
-    victim.expect_none(lambda p: ARP in p and p[ARP].hwsrc == attacker.mac)
+    victim.expect_none(lambda p: ARP in p and p[ARP].hwsrc == attacker.mac and
+                       p[ARP].psrc == victim.gateway)

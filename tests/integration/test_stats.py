@@ -49,7 +49,7 @@ def test_counters_count(plug):
         assert 20 <= packets <= 40, side
         assert after[side]["bytes"] - before[side]["bytes"] >= 20 * 1042
         calls = sum(after[side][key] - before[side][key] for key in ("fast", "slow"))
-        assert 1 <= calls <= packets + 1
+        assert 1 <= calls <= 3 * packets  # reads, writes and those that found nothing
 
 
 def test_bad_frames_are_drops(plug):

@@ -63,7 +63,10 @@ def check_unprivileged(vm):
     """QEMU and the helper that serves it belong to the user and hold no capability."""
     user = int(run("id", "-u", vm.way.user).stdout)
     tree = snapshot.processes()
-    workers = [pid for pid in helper_processes() if status(pid)["Uid"].split()[0] == str(user)]
+    helpers = helper_processes()
+    # A keeper is a worker's child.
+    workers = [pid for pid in helpers if int(status(pid)["PPid"]) not in helpers]
+    workers = [pid for pid in workers if status(pid)["Uid"].split()[0] == str(user)]
     machines = [pid for pid, command in tree.items() if command.startswith("qemu-system")]
     assert workers and machines, "no process of the user found"
     for pid in workers + machines:
@@ -80,6 +83,16 @@ def take_lease(vm):
     address = vm.interface()["ip_address"]
     assert lease.startswith(f"lease {address}/"), f"{lease}, but the helper promised {address}"
     return lease.removeprefix("lease ")
+
+
+def take_ipv6_address(vm):
+    """The VM's kernel makes it from the router advertisement that answers its solicitation."""
+    need(vm.run("tries=100; until ip -6 route | grep -q ^default; do"
+                " tries=$((tries - 1)); [ $tries -gt 0 ] || exit 1; usleep 100000; done"))
+    told = need(vm.run("ip -6 addr show dev eth0 scope global"))
+    address = next(word for word in told.split() if "/" in word)
+    assert address.startswith(vm.interface()["vmnet_nat66_prefix"].removesuffix(":")), told
+    return address
 
 
 def resolve(vm):
@@ -117,6 +130,7 @@ def vm_steps(lab, vm, other):
         ("boot", lambda: vm.booted() and "the VM takes commands"),
         ("VM and helper unprivileged", lambda: check_unprivileged(vm)),
         ("lease by DHCP", lambda: take_lease(vm)),
+        ("IPv6 by router advertisement", lambda: take_ipv6_address(vm)),
         ("ping the gateway", lambda: ping(vm, gateway)),
         ("resolve a name", lambda: resolve(vm)),
         ("web page over IPv4", lambda: fetch(vm, f"http://{INTERNET.name}/", UPLINK_ADDRESS)),

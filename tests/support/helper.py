@@ -1,5 +1,6 @@
 """Starts vmnet-helper the way a client does and watches it: JSON line, log, processes, end."""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from support.installation import ROOT
@@ -15,15 +17,29 @@ from support.lab import TIMEOUT, WORK
 from support.snapshot import wait_until
 
 CLIENT_BUFFER = 1 << 20
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None)
 
 
 class HelperFailed(AssertionError):
     """The helper did not do what the test asked of it; the text holds its log."""
 
 
-def cable(kind=socket.SOCK_DGRAM, buffer=CLIENT_BUFFER):
-    """A socketpair: the helper's end and the VM's."""
-    helper_end, vm_end = socket.socketpair(socket.AF_UNIX, kind)
+def cable(namespace=None, kind=socket.SOCK_DGRAM, buffer=CLIENT_BUFFER):
+    """A socketpair: the helper's end and the VM's. Made in the helper's network namespace, as a
+    client beside it does: a socket keeps its namespace, and another one costs a capability more."""
+    made = []
+
+    def make():
+        if namespace and LIBC.setns(namespace.descriptor(), CLONE_NEWNET) != 0:
+            return
+        made.extend(socket.socketpair(socket.AF_UNIX, kind))
+
+    # A thread has a network namespace of its own; it ends with the thread.
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    helper_end, vm_end = made
     vm_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     return helper_end, vm_end
 
@@ -76,7 +92,8 @@ class Helper:
         if path is not None:
             words += ["--socket", str(path)]
         elif not bare:
-            helper_end, self.vm = cable(socket_kind)
+            helper_end, self.vm = cable(namespace, socket_kind)
+            self.own_inode = os.fstat(helper_end.fileno()).st_ino
             fds += (helper_end.fileno(),)
             words += ["--fd", str(helper_end.fileno())]
         command = way.command(program or way.helper(), max(fds, default=2))

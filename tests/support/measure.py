@@ -56,18 +56,20 @@ def start_times():
 def show(title, times):
     print(f"start, exec to JSON, {title}: median {statistics.median(times):.1f} ms "
           f"(min {min(times):.1f}, max {max(times):.1f}, {len(times)} starts)")
+    return statistics.median(times)
 
 
 def inside():
-    show("no other VM", start_times())
+    alone = show("no other VM", start_times())
     others = [Start() for _ in range(OTHERS)]
-    show(f"{OTHERS} other VMs", start_times())
+    beside = show(f"{OTHERS} other VMs", start_times())
     worker = others[0].pid
     keeper = next(pid for pid in helper_processes()
                   if status(pid)["PPid"] == str(worker))
     held = {name: int(status(pid)["VmRSS"].split()[0]) / 1024
             for name, pid in (("worker", worker), ("keeper", keeper))}
-    print("resident memory: " + ", ".join(f"{name} {size:.1f} MiB" for name, size in held.items()))
+    print(f"start {alone:.1f} ms alone, {beside:.1f} ms beside {OTHERS} (medians); resident "
+          + ", ".join(f"{name} {size:.1f} MiB" for name, size in held.items()))
     for helper in others:
         helper.stop()
 

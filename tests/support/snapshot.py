@@ -29,6 +29,8 @@ def files(excluded=()):
                 continue
             for name in names + folders:
                 path = os.path.join(folder, name)
+                if path in map(str, excluded):
+                    continue
                 try:
                     status = os.lstat(path)
                 except FileNotFoundError:

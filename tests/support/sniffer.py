@@ -34,7 +34,7 @@ class Sniffer:
         """What was recorded until now, as scapy packets."""
         from scapy.layers.l2 import Ether
         import scapy.layers.inet  # noqa: F401 - teaches Ether what it carries
-        import scapy.layers.inet6  # noqa: F401
+        import scapy.layers.inet6  # noqa: F401 - and IPv6
         return [Ether(frame) for frame in list(self.frames)]
 
     def __exit__(self, *_):

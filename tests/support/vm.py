@@ -125,6 +125,7 @@ class Machine:
 
     def poweroff(self):
         """Shuts the VM down and returns the started process's exit status."""
+        self.process.stdin.write(b"0 poweroff -f\n")
         self.process.stdin.close()
         return self.process.wait(TIMEOUT)
 

@@ -1,0 +1,194 @@
+"""The client examples and what README and docs promise, run as a reader would run them."""
+
+import pathlib
+import re
+import shutil
+
+import pytest
+
+from support import installation
+from support.helper import Helper, wait_for_no_helper
+from support.installation import CAPABLE_COPY, SETUID_COPY, SUDO
+from support.kernel_guest import KernelGuest
+from support.lab import REPOSITORY, TIMEOUT, UPLINK, UPLINK_ADDRESS, WORK, end, run
+from support.vm import Machine, accelerator, share_image
+
+EXAMPLES = REPOSITORY / "examples"
+ID = "2f8d5b1c-95a0-4a52-a1f2-0123456789ab"
+MAC_AND_ADDRESS = "76:6d:b2:30:88:1a 192.168.64.70"
+GATEWAY = r"0e:76:6d:\S+ 192\.168\.64\.1"
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """The compiled examples."""
+    folder = WORK / "examples"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def built(folder, name):
+    """A program made of the example `name`, by the command that its head names."""
+    target = folder / name.replace(".", "_")
+    source = EXAMPLES / name
+    if name.endswith(".go"):
+        go = shutil.which("go", path="/usr/local/go/bin:/usr/bin")
+        if not go:
+            pytest.skip("no Go here: apt-get install golang-go")
+        # 1.14 is what the example needs; the cache is the test's own.
+        run(go, "build", "-o", target, source, timeout=300, cwd=folder,
+            env={"PATH": "/usr/local/go/bin:/usr/bin:/bin", "HOME": str(folder),
+                 "GOCACHE": str(folder / "cache"), "GOTOOLCHAIN": "local", "GO111MODULE": "off",
+                 "GOFLAGS": "", "CGO_ENABLED": "0"})
+    elif name.endswith(".py"):
+        shutil.copy(source, target)
+    else:
+        compiler = ["g++", "-std=c++17"] if name.endswith(".cc") else ["gcc"]
+        run(*compiler, "-Wall", "-Wextra", "-Werror", "-o", target, source, timeout=120)
+    target.chmod(0o755)
+    return target
+
+
+@pytest.mark.parametrize("name, way", [("client.py", SUDO), ("client.go", SUDO),
+                                       ("client.c", SETUID_COPY), ("client.c", CAPABLE_COPY),
+                                       ("client.cc", SETUID_COPY)])
+def test_client(host, programs, name, way):
+    done = host.run(built(programs, name), "--interface-id", ID, user="alice",
+                    env={"VMNET_HELPER": str(way.helper()), "PATH": "/usr/bin:/bin"})
+    assert re.fullmatch(f"VM: {MAC_AND_ADDRESS}\ngateway: {GATEWAY}\n", done.stdout)
+    assert "ERROR" not in done.stderr and "WARN" not in done.stderr
+    assert wait_for_no_helper()
+
+
+@pytest.mark.parametrize("name", ["client.py", "client.go", "client.c", "client.cc"])
+def test_client_tells_of_a_helper_that_fails(host, programs, name):
+    way = SUDO if name in ("client.py", "client.go") else SETUID_COPY
+    done = host.run(built(programs, name), "--operation-mode", "nat", user="alice", check=False,
+                    env={"VMNET_HELPER": str(way.helper()), "PATH": "/usr/bin:/bin"})
+    assert done.returncode == 1
+    assert "ERROR [helper] --operation-mode 'nat': not one of" in done.stderr
+
+
+def qemu_options():
+    share_image()
+    return ["-accel", accelerator(), "-cpu", "max", "-m", "256", "-nodefaults", "-no-user-config",
+            "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", WORK / "vm" / "kernel",
+            "-initrd", WORK / "vm" / "initramfs", "-append", "console=ttyS0 quiet panic=-1"]
+
+
+@pytest.mark.real_vm
+@pytest.mark.parametrize("script", ["qemu.sh", "qemu-socket.sh"])
+def test_qemu(host, script):
+    """QEMU by each transport: the VM gets the address that was promised and reaches its gateway."""
+    command = [*host.prefix("alice"), "env", "TMPDIR=/tmp",
+               f"VMNET_HELPER={SUDO.helper()}", f"VMNET_RUN={SUDO.runner()}",
+               EXAMPLES / script, *qemu_options()]
+    with Machine(command) as vm:
+        vm.booted()
+        promised = re.search(r'IP address: (\S+)|"ip_address":"([^"]+)"', "\n".join(vm.console))
+        assert vm.run("ip link set eth0 up; udhcpc -i eth0 -s /udhcpc -n -q -f -t 10 -T 1", timeout=60)
+        shown = vm.run("ip -4 address show eth0").output
+        assert (promised[1] or promised[2]) + "/24" in shown
+        assert vm.run("ping -c 1 -W 5 192.168.64.1")
+        vm.process.stdin.write(b"9 poweroff -f\n")
+        vm.process.stdin.flush()
+        assert vm.process.wait(TIMEOUT) == 0
+    assert wait_for_no_helper()
+    assert not list(pathlib.Path("/tmp").glob("tmp.*"))
+
+
+# What the docs say
+
+def test_every_option_is_documented_and_completed():
+    text = run(installation.BUILD / "vmnet-helper", "--help").stdout
+    options = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--option"}
+    assert "--interface-id" in options and len(options) > 15
+    table = (REPOSITORY / "docs" / "integration.md").read_text()
+    completion = REPOSITORY / "packaging" / "completion"
+    for option in options:
+        word = re.compile(rf"{option}(?![a-z-])")
+        assert word.search(table), f"docs/integration.md does not tell of {option}"
+        for name in ("vmnet-helper.bash", "_vmnet-helper"):
+            assert word.search((completion / name).read_text()), f"{name} misses {option}"
+        fish = (completion / "vmnet-helper.fish").read_text()
+        assert re.search(rf"-l {option[2:]}(?![a-z-])", fish), f"fish misses {option}"
+        if option not in ("--fd", "--socket", "--list-shared-interfaces"):
+            for name in ("vmnet-run.bash", "_vmnet-run"):
+                assert word.search((completion / name).read_text()), f"{name} misses {option}"
+
+
+def test_man_pages_are_what_the_docs_say():
+    run(REPOSITORY / "packaging" / "man" / "make_man.py", "--check")
+
+
+def test_links_of_the_docs():
+    for page in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            if target != "docs/macos.md":
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def code_blocks(page, language):
+    text = (REPOSITORY / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_rules_are_as_documented(host):
+    """`nft list ruleset` prints what docs/linux.md shows."""
+    shown = code_blocks("linux.md", "nft")[0].replace('"uplink0"', f'"{UPLINK}"')
+    with Helper(host, "--interface-id", ID) as helper:
+        printed = host.run("nft", "list", "ruleset").stdout
+        prefix = helper.json["vmnet_nat66_prefix"]
+        tap = helper.json["host_interface"]
+        helper.stop()
+    # The IPv6 prefix comes from the machine's id, the TAP's number from what was there before.
+    documented_prefix = "fd3c:5241:92a:19c7::"
+    groups = [f"{int(part or '0', 16):04x}" for part in prefix.split(":")[:4]]
+    shown = shown.replace(documented_prefix, prefix).replace("fd3c5241092a19c7", "".join(groups))
+    shown = shown.replace("vmnet-tap0", tap)
+    def normal(text):
+        text = re.sub(r" # progname .*", "", text)
+        # nft orders a set by value, and the prefix is one.
+        return re.sub(r"\{ ([^{}\n]*) \}",
+                      lambda found: "{ " + ", ".join(sorted(found[1].split(", "))) + " }", text)
+    assert normal(printed) == normal(shown)
+
+
+def test_documented_rule_closes_the_hosts_ports(lab, host):
+    """Requirement 38: what a VM reaches of the host, and that the documented rule closes it."""
+    rule = next(block for block in code_blocks("linux.md", "sh") if "close_host_to_vms" in block)
+    servers = [host.start("busybox", "httpd", "-f", "-p", listen, "-h", "/etc")
+               for listen in ("0.0.0.0:8000", "127.0.0.1:8001")]
+    with Helper(host) as helper:
+        guest = KernelGuest(lab, "guest", helper.json["vmnet_mac_address"], helper.vm).dhcp()
+        helper.vm = None
+        gateway = helper.json["vmnet_start_address"]
+
+        def reached(target):
+            return guest.get(f"http://{target}/hostname", timeout=3, check=False) != ""
+
+        assert reached(f"{gateway}:8000") and reached(f"{UPLINK_ADDRESS}:8000")
+        assert not reached(f"{gateway}:8001") and not reached(f"{UPLINK_ADDRESS}:8001")
+        host.run("sh", "-c", rule)
+        assert not reached(f"{gateway}:8000") and not reached(f"{UPLINK_ADDRESS}:8000")
+        guest.ping(gateway)
+        guest.ping("192.0.2.1")
+        host.run("nft", "delete", "table", "inet", "close_host_to_vms")
+        assert reached(f"{gateway}:8000")
+        helper.stop()
+    for server in servers:
+        end(server)
+        host.processes.remove(server)
+
+
+def test_devices_are_as_documented(host):
+    """The aliases that docs/linux.md shows."""
+    with Helper(host, "--interface-id", ID) as helper:
+        links = host.run("ip", "link", "show").stdout
+        prefix = helper.json["vmnet_nat66_prefix"]
+        helper.stop()
+    assert (f"alias vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6={prefix} "
+            f"old=4/{UPLINK}:0 old=6/{UPLINK}:0\n") in links
+    assert (f"alias vmnet-helper vm 192.168.64.70 mac=76:6d:b2:30:88:1a uid=0 id={ID.upper()}\n"
+            in links)
