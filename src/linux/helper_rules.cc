@@ -34,6 +34,7 @@ NftBatch install_batch(const RuleConfig& config) {
 
 std::vector<NftElement> elements(const std::vector<std::string>& interfaces) {
   std::vector<NftElement> list;
+  list.reserve(interfaces.size());
   for (const auto& name : interfaces) list.push_back(element(name));
   return list;
 }

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "linux/nft_batch.h"
 
 namespace vmnet {
@@ -80,7 +81,9 @@ NetworkLock::~NetworkLock() {
   // fails, closing does it.
   NftBatch batch;
   batch.remove_table(NftFamily::kInet, kLockTable);
-  (void)batch.commit(*socket_);
+  if (auto removed = batch.commit(*socket_); !removed) {
+    log_debug("network", "the lock is released late: {}", removed.error().message);
+  }
 }
 
 }  // namespace vmnet

@@ -180,7 +180,8 @@ FRAME_ATTACKS = {
         reaches_others(ra(IPv6ExtHdrFragment(offset=0, m=0))), [ROUTER_RULE]),
     "router-advert-snap": (reaches_others(snap_advert), [r"meta protocol 0x0004 .* drop"]),
     "router-advert-hidden-by-fragments": (
-        reaches_others(first_fragment(60, bytes([58, 1]) + bytes(14))),
+        # The options are longer than this fragment; what follows them comes with the next one.
+        reaches_others(first_fragment(60, bytes([58, 4]) + bytes(14))),
         [r"frag nexthdr .* drop"]),
     "router-solicit": (
         reaches_others(lambda s, v: to_all(s, routers(s.ip6), ICMPv6ND_RS(), option())),
@@ -364,6 +365,8 @@ def spoofed(lab, source, target, address, **arguments):
     """VM 0 speaks from an address that is not of its network."""
     vm = lab.vms[0]
     length = 128 if ":" in source else 32
+    # Its neighbour discovery would be dropped as well, before the packet that is looked at.
+    vm.ns.run(f"ip neigh replace {ULA} lladdr {GATEWAY_MAC} dev eth0")
     vm.ns.run(f"ip addr add {source}/{length} dev eth0" + (" nodad" if length == 128 else ""))
     return udp_reaches(lab, vm.ns, source, target, address, **arguments)
 

@@ -6,7 +6,7 @@ from subprocess import DEVNULL, PIPE
 import pytest
 
 from support.netns import Netns
-from support.rules_lab import RULES_TOOL, Rules
+from support.rules_lab import ROOT, RULES_TOOL, Rules
 
 EXPECTED = pathlib.Path(__file__).parent / "rules"
 
@@ -72,6 +72,19 @@ def instructions(host):
     # A hash table lists its elements in any order.
     return re.sub(r"(^\telement .*\n)+", lambda block: "".join(sorted(block[0].splitlines(True))),
                   listed, flags=re.M)
+
+
+def test_the_manual_shows_the_rules(host):
+    manual = (ROOT / "docs/linux.md").read_text()
+    shown = re.search(r"^```nft\n(.*?)^```$", manual, flags=re.M | re.S)[1]
+    rules = Rules(host, ["mode=shared", "bridge=vmnet-shared0", "tap=vmnet-tap0", "uplink=uplink0",
+                         "gateway_mac=0e:76:6d:9d:19:c7", "vm_mac=76:6d:b2:30:88:1a",
+                         "vm_ipv4=192.168.64.70", "subnet=192.168.64.0/24", "gateway=192.168.64.1",
+                         "gateway_ll=fe80::1", "gateway_ula=fd3c:5241:92a:19c7::1",
+                         "prefix=fd3c:5241:92a:19c7::"])
+    listed = readable(host.run("nft list ruleset"))
+    rules.close()
+    assert readable(shown) == listed
 
 
 def test_tables_vanish_with_their_owner_alone(host):

@@ -8,7 +8,6 @@
 //                                   MICROSECONDS"
 //   rules_tool firewall             prints what check_firewall() says
 #include <chrono>
-#include <cstdlib>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -37,10 +36,10 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-void say(std::string_view line) { std::cout << line << std::endl; }
+void say(std::string_view line) { std::cout << line << '\n' << std::flush; }
 
 int fail(std::string_view line) {
-  std::cerr << line << std::endl;
+  std::cerr << line << '\n' << std::flush;
   return 1;
 }
 
@@ -162,7 +161,9 @@ int run_firewall() {
 int main(int argc, char** argv) {
   std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "rules") return run_rules(argc - 2, argv + 2);
-  if (command == "lock" && argc == 3) return run_lock(std::atoi(argv[2]));
+  if (command == "lock" && argc == 3) {
+    return run_lock(vmnet::parse_unsigned<uint16_t>(argv[2]).value());
+  }
   if (command == "firewall") return run_firewall();
   return fail("usage: rules_tool rules KEY=VALUE... | lock MILLISECONDS | firewall");
 }
