@@ -17,11 +17,12 @@ struct PathPart {
   mode_t mode = 0;
 };
 
-// `file` and every folder above it, up to /. Links are followed; what cannot be looked at is left out.
+// `file` and every folder above it, up to /. Links are followed; what cannot be looked at is left
+// out.
 std::vector<PathPart> path_parts(const std::string& file);
 
-// The first part that others than root may write to, and why, as the text of a warning. A folder with
-// the sticky bit protects what root owns in it. Owners that a user namespace does not map are
+// The first part that others than root may write to, and why, as the text of a warning. A folder
+// with the sticky bit protects what root owns in it. Owners that a user namespace does not map are
 // not known and so not blamed. Access control lists of macOS are not seen. Pure.
 std::optional<std::string> replaceable_by_others(const std::vector<PathPart>& parts);
 
