@@ -12,6 +12,7 @@
 #include "helper/usage_text.h"
 #include "run/find_helper.h"
 #include "run/platform.h"
+#include "run/replaceable.h"
 #include "run/run_options.h"
 #include "run/supervisor.h"
 
@@ -41,6 +42,11 @@ int print_text(const std::string& text) {
   return 1;
 }
 
+void warn_if_replaceable(const std::string& helper) {
+  if (!network_needs_privilege()) return;
+  if (auto warning = replaceable_by_others(path_parts(helper))) log_warn(kPart, "{}", *warning);
+}
+
 int run(std::span<const char* const> argv) {
   if (auto cleaned = clean_descriptors(); !cleaned) return fail_with(cleaned.error());
   if (::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
@@ -53,6 +59,7 @@ int run(std::span<const char* const> argv) {
   if (options->action == Action::kVersion) return print_text(version_text());
   auto helper = find_helper();
   if (!helper) return fail_with(helper.error());
+  warn_if_replaceable(*helper);
   auto command = helper_command(*helper, options->helper_arguments);
   if (!command) return fail_with(command.error());
   return supervise(*command, options->command);
