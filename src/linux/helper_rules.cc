@@ -47,17 +47,15 @@ Status check_uplinks(const std::vector<std::string>& uplinks) {
 
 }  // namespace
 
-HelperRules::HelperRules(NetlinkSocket socket, RuleConfig config)
-    : socket_(std::move(socket)), config_(std::move(config)), vm_macs_{config_.vm_mac} {}
+HelperRules::HelperRules(NetlinkSocket& socket, RuleConfig config)
+    : socket_(&socket), config_(std::move(config)), vm_macs_{config_.vm_mac} {}
 
-Result<HelperRules> HelperRules::install(const RuleConfig& config) {
-  if (auto checked = check_uplinks(config.guarded_uplinks); !checked) return pass(checked);
-  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!socket) return pass(socket);
+Result<HelperRules> HelperRules::install(NetlinkSocket& socket, const RuleConfig& config) {
+  if (auto checked = check_uplinks(config.guarded.uplinks); !checked) return pass(checked);
   auto deadline = std::chrono::steady_clock::now() + kTakenWait;
   while (true) {
-    auto installed = install_batch(config).commit(*socket);
-    if (installed) return HelperRules(std::move(*socket), config);
+    auto installed = install_batch(config).commit(socket);
+    if (installed) return HelperRules(socket, config);
     bool taken = installed.error().os_errno == EEXIST;
     if (!taken || std::chrono::steady_clock::now() > deadline) return pass(installed);
     std::this_thread::sleep_for(kTakenPause);
@@ -69,19 +67,23 @@ Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
   if (vm_macs_.size() >= kMaxVmMacs) return false;
   NftBatch batch;
   batch.add_elements(NftTable(NftFamily::kBridge, config_.tap), kVmMacsSet, {element(mac)});
-  if (auto added = batch.commit(socket_); !added) return pass(added);
+  if (auto added = batch.commit(*socket_); !added) return pass(added);
   vm_macs_.push_back(mac);
   return true;
 }
 
-Status HelperRules::set_guarded_uplinks(const std::vector<std::string>& uplinks) {
+Status HelperRules::set_guarded(const GuardedForwarding& guarded) {
   if (config_.mode != Mode::kShared) return {};
-  if (auto checked = check_uplinks(uplinks); !checked) return checked;
+  if (auto checked = check_uplinks(guarded.uplinks); !checked) return checked;
   NftTable table(NftFamily::kInet, config_.tap);
   NftBatch batch;
   batch.flush_set(table, kGuardedUplinksSet);
-  batch.add_elements(table, kGuardedUplinksSet, elements(uplinks));
-  return batch.commit(socket_);
+  batch.add_elements(table, kGuardedUplinksSet, elements(guarded.uplinks));
+  if (config_.one_ipv6_switch) {
+    batch.flush_set(table, kGuardedFamiliesSet);
+    if (guarded.all_ipv6) batch.add_elements(table, kGuardedFamiliesSet, {element_ipv6()});
+  }
+  return batch.commit(*socket_);
 }
 
 Status HelperRules::remove() {
@@ -89,7 +91,7 @@ Status HelperRules::remove() {
   batch.remove_table(NftFamily::kNetdev, config_.tap);
   batch.remove_table(NftFamily::kBridge, config_.tap);
   if (routes(config_)) batch.remove_table(NftFamily::kInet, config_.tap);
-  return batch.commit(socket_);
+  return batch.commit(*socket_);
 }
 
 }  // namespace vmnet

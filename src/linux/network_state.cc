@@ -141,12 +141,19 @@ Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const L
   return delete_link(netlink, bridge.index);
 }
 
-std::vector<std::string> guarded_devices(const NetworkState& state) {
+GuardedForwarding guarded_forwarding(const NetworkState& state) {
   std::set<std::string> devices;
+  bool all_ipv6 = false;
   for (const ExistingNetwork& network : state.networks) {
-    for (const OldSetting& old : network.record.old_settings) devices.insert(old.device);
+    for (const OldSetting& old : network.record.old_settings) {
+      if (old.key == OldSetting::Key::kIpv6Forwarding) {
+        all_ipv6 = true;
+      } else {
+        devices.insert(old.device);
+      }
+    }
   }
-  return {devices.begin(), devices.end()};
+  return {.uplinks = {devices.begin(), devices.end()}, .all_ipv6 = all_ipv6};
 }
 
 }  // namespace vmnet

@@ -39,8 +39,13 @@ void rule_neighbours(NftChain& from_network, const RuleConfig& config) {
 
 void add_shared_forwarding(NftTable& table, const RuleConfig& config) {
   NftSet uplinks{.name = kGuardedUplinksSet, .type = kNftInterfaceName};
-  for (const auto& uplink : config.guarded_uplinks) uplinks.elements.push_back(element(uplink));
+  for (const auto& uplink : config.guarded.uplinks) uplinks.elements.push_back(element(uplink));
   table.set(std::move(uplinks));
+  if (config.one_ipv6_switch) {
+    NftSet families{.name = kGuardedFamiliesSet, .type = kNftNetfilterProtocol};
+    if (config.guarded.all_ipv6) families.elements.push_back(element_ipv6());
+    table.set(std::move(families));
+  }
 
   NftChain& forward =
       table.chain("forward", {.number = NF_INET_FORWARD, .priority = kFilterPriority});
@@ -50,6 +55,13 @@ void add_shared_forwarding(NftTable& table, const RuleConfig& config) {
   forward.rule().oifname(config.bridge).go_to(to_network.name());
   // Forwarding was switched on for our VMs: the host is a router for nobody else.
   forward.rule().iifname_in(kGuardedUplinksSet).oifname_not(kOurDevices).drop();
+  if (config.one_ipv6_switch) {
+    forward.rule()
+        .meta_nfproto_in(kGuardedFamiliesSet)
+        .iifname_not(kOurDevices)
+        .oifname_not(kOurDevices)
+        .drop();
+  }
 
   rule_neighbours(from_network, config);
   from_network.rule().oifname(kOurDevices).drop();

@@ -7,6 +7,7 @@
 namespace vmnet {
 
 inline constexpr const char* kGuardedUplinksSet = "guarded_uplinks";
+inline constexpr const char* kGuardedFamiliesSet = "guarded_families";
 
 // Forwarding, the host's own input, and NAT, for the bridge of `config` (shared and host mode).
 NftTable routing_table(const RuleConfig& config);

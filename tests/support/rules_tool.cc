@@ -81,7 +81,7 @@ bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
   else if (key == "isolation")
     config.isolation = value == "1";
   else if (key == "uplink")
-    config.guarded_uplinks.emplace_back(value);
+    config.guarded.uplinks.emplace_back(value);
   else
     return false;
   return true;
@@ -104,7 +104,7 @@ bool obey(HelperRules& rules, const std::string& line) {
   if (command == "uplinks") {
     std::vector<std::string> uplinks;
     while (words >> word) uplinks.push_back(word);
-    done = rules.set_guarded_uplinks(uplinks);
+    done = rules.set_guarded({.uplinks = std::move(uplinks)});
   } else if (command == "remove") {
     done = rules.remove();
   } else {
@@ -124,8 +124,10 @@ int run_rules(int count, char** pairs) {
       return fail(fmt::format("what is {}?", pair));
     }
   }
+  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return fail(netfilter.error().message);
   Stopwatch watch;
-  auto rules = HelperRules::install(config);
+  auto rules = HelperRules::install(*netfilter, config);
   if (!rules) return fail(rules.error().message);
   say(fmt::format("installed {}", watch.microseconds()));
   std::string line;
@@ -135,9 +137,12 @@ int run_rules(int count, char** pairs) {
 }
 
 int run_lock(int milliseconds) {
+  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return fail(netfilter.error().message);
   Stopwatch taking;
   {
-    auto lock = vmnet::NetworkLock::acquire(std::chrono::milliseconds(milliseconds));
+    auto lock =
+        vmnet::NetworkLock::acquire(*netfilter, -1, std::chrono::milliseconds(milliseconds));
     if (!lock) return fail(lock.error().message);
     say(fmt::format("locked {}", taking.microseconds()));
     std::string line;
