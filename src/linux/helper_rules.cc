@@ -39,10 +39,11 @@ std::vector<NftElement> elements(const std::vector<std::string>& interfaces) {
   return list;
 }
 
-Status check_uplinks(const std::vector<std::string>& uplinks) {
-  if (uplinks.size() <= kMaxGuardedUplinks) return {};
-  return fail(fmt::format("the host has {} uplinks, at most {} are supported", uplinks.size(),
-                          kMaxGuardedUplinks));
+Status check_uplinks(const GuardedForwarding& guarded) {
+  size_t count = std::max(guarded.ipv4.size(), guarded.ipv6.size());
+  if (count <= kMaxGuardedUplinks) return {};
+  return fail(
+      fmt::format("the host has {} uplinks, at most {} are supported", count, kMaxGuardedUplinks));
 }
 
 }  // namespace
@@ -51,7 +52,7 @@ HelperRules::HelperRules(NetlinkSocket& socket, RuleConfig config)
     : socket_(&socket), config_(std::move(config)), vm_macs_{config_.vm_mac} {}
 
 Result<HelperRules> HelperRules::install(NetlinkSocket& socket, const RuleConfig& config) {
-  if (auto checked = check_uplinks(config.guarded.uplinks); !checked) return pass(checked);
+  if (auto checked = check_uplinks(config.guarded); !checked) return pass(checked);
   auto deadline = std::chrono::steady_clock::now() + kTakenWait;
   while (true) {
     auto installed = install_batch(config).commit(socket);
@@ -74,11 +75,13 @@ Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
 
 Status HelperRules::set_guarded(const GuardedForwarding& guarded) {
   if (config_.mode != Mode::kShared) return {};
-  if (auto checked = check_uplinks(guarded.uplinks); !checked) return checked;
+  if (auto checked = check_uplinks(guarded); !checked) return checked;
   NftTable table(NftFamily::kInet, config_.tap);
   NftBatch batch;
-  batch.flush_set(table, kGuardedUplinksSet);
-  batch.add_elements(table, kGuardedUplinksSet, elements(guarded.uplinks));
+  batch.flush_set(table, kGuardedIpv4Set);
+  batch.add_elements(table, kGuardedIpv4Set, elements(guarded.ipv4));
+  batch.flush_set(table, kGuardedIpv6Set);
+  batch.add_elements(table, kGuardedIpv6Set, elements(guarded.ipv6));
   if (config_.one_ipv6_switch) {
     batch.flush_set(table, kGuardedFamiliesSet);
     if (guarded.all_ipv6) batch.add_elements(table, kGuardedFamiliesSet, {element_ipv6()});

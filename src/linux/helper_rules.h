@@ -20,10 +20,12 @@
 
 namespace vmnet {
 
-// Forwarding that was switched on for our VMs, and must serve nobody else.
+// Forwarding that was switched on for our VMs, and must serve nobody else. By protocol: a host that
+// routes the other one by itself goes on doing so.
 struct GuardedForwarding {
-  std::vector<std::string> uplinks;  // interfaces whose own forwarding is on
-  bool all_ipv6 = false;             // the one IPv6 switch of kernels without force_forwarding is on
+  std::vector<std::string> ipv4;  // interfaces
+  std::vector<std::string> ipv6;
+  bool all_ipv6 = false;  // the one IPv6 switch of kernels without force_forwarding is on
 };
 
 struct RuleConfig {

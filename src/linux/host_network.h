@@ -41,8 +41,8 @@ static_assert(std::is_trivially_copyable_v<InterfaceFacts>);
 class HostNetwork {
  public:
   // Makes the host side of a VM, all of it under the network's lock. On error nothing is left.
-  // `cancel_fd` readable ends the wait for the lock, and for an interface id to be free (ECANCELED).
-  // ROOT: the whole of it; `config` was checked when it was parsed.
+  // `cancel_fd` readable ends the wait for the lock, and for an interface id to be free
+  // (ECANCELED). ROOT: the whole of it; `config` was checked when it was parsed.
   static Result<HostNetwork> set_up(const NetworkConfig& config, uid_t user, int cancel_fd);
 
   HostNetwork(HostNetwork&&) = default;

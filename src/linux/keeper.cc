@@ -220,7 +220,11 @@ void end_keeper(pid_t keeper, UniqueFd channel) {
     log_warn("network", "the keeper is still cleaning up after {} s", kEndTimeout / 1000);
     return;
   }
-  waitpid(keeper, nullptr, 0);
+  int status = 0;
+  if (waitpid(keeper, &status, 0) == keeper && WIFSIGNALED(status)) {
+    log_warn("network", "the keeper was ended by signal {}; what it left the next helper removes",
+             WTERMSIG(status));
+  }
 }
 
 }  // namespace vmnet

@@ -97,8 +97,7 @@ Status restrict_keeper_files(const SocketFiles& files) {
                  LANDLOCK_ACCESS_FS_READ_DIR},
       {.fd = network.get(), .rights = LANDLOCK_ACCESS_FS_READ_FILE}};
   if (files.directory.valid()) {
-    allowed.push_back(
-        {.fd = files.directory.get(), .rights = LANDLOCK_ACCESS_FS_REMOVE_FILE});
+    allowed.push_back({.fd = files.directory.get(), .rights = LANDLOCK_ACCESS_FS_REMOVE_FILE});
   }
   return restrict_files_to(allowed);
 }

@@ -37,10 +37,15 @@ void rule_neighbours(NftChain& from_network, const RuleConfig& config) {
   from_network.rule().oifname(config.bridge).accept();
 }
 
+NftSet interface_set(const char* name, const std::vector<std::string>& interfaces) {
+  NftSet set{.name = name, .type = kNftInterfaceName};
+  for (const auto& interface : interfaces) set.elements.push_back(element(interface));
+  return set;
+}
+
 void add_shared_forwarding(NftTable& table, const RuleConfig& config) {
-  NftSet uplinks{.name = kGuardedUplinksSet, .type = kNftInterfaceName};
-  for (const auto& uplink : config.guarded.uplinks) uplinks.elements.push_back(element(uplink));
-  table.set(std::move(uplinks));
+  table.set(interface_set(kGuardedIpv4Set, config.guarded.ipv4));
+  table.set(interface_set(kGuardedIpv6Set, config.guarded.ipv6));
   if (config.one_ipv6_switch) {
     NftSet families{.name = kGuardedFamiliesSet, .type = kNftNetfilterProtocol};
     if (config.guarded.all_ipv6) families.elements.push_back(element_ipv6());
@@ -54,7 +59,8 @@ void add_shared_forwarding(NftTable& table, const RuleConfig& config) {
   forward.rule().iifname(config.bridge).go_to(from_network.name());
   forward.rule().oifname(config.bridge).go_to(to_network.name());
   // Forwarding was switched on for our VMs: the host is a router for nobody else.
-  forward.rule().iifname_in(kGuardedUplinksSet).oifname_not(kOurDevices).drop();
+  forward.rule().meta_nfproto_ipv4().iifname_in(kGuardedIpv4Set).oifname_not(kOurDevices).drop();
+  forward.rule().meta_nfproto_ipv6().iifname_in(kGuardedIpv6Set).oifname_not(kOurDevices).drop();
   if (config.one_ipv6_switch) {
     forward.rule()
         .meta_nfproto_in(kGuardedFamiliesSet)

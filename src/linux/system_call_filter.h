@@ -1,7 +1,7 @@
 // A seccomp allow-list under construction: what is not allowed ends the process.
 //
-// Sources: seccomp(2), libseccomp's manual. The worker's list is in worker_sandbox.cc, the keeper's in
-// keeper_sandbox.cc.
+// Sources: seccomp(2), libseccomp's manual. The worker's list is in worker_sandbox.cc, the keeper's
+// in keeper_sandbox.cc.
 #pragma once
 
 #include <cstdint>

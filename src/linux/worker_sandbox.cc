@@ -17,7 +17,6 @@ namespace {
 constexpr std::array kAllowed = {
     // Frames: the VM's socket, the TAP; asking about the VM's end; DHCP replies.
     SCMP_SYS(recvmmsg),
-    SCMP_SYS(recvmsg),
     SCMP_SYS(recvfrom),
     SCMP_SYS(sendmmsg),
     SCMP_SYS(sendmsg),
@@ -33,6 +32,7 @@ constexpr std::array kAllowed = {
     SCMP_SYS(restart_syscall),
     // The next client of a bound socket.
     SCMP_SYS(connect),
+    SCMP_SYS(getpeername),
     SCMP_SYS(setsockopt),
     SCMP_SYS(pidfd_open),
     SCMP_SYS(close),

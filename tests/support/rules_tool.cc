@@ -81,9 +81,10 @@ bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
   else if (key == "isolation")
     config.isolation = value == "1";
   else if (key == "uplink")
-    config.guarded.uplinks.emplace_back(value);
+    config.guarded.ipv4.emplace_back(value);
   else
     return false;
+  config.guarded.ipv6 = config.guarded.ipv4;
   return true;
 }
 
@@ -104,7 +105,7 @@ bool obey(HelperRules& rules, const std::string& line) {
   if (command == "uplinks") {
     std::vector<std::string> uplinks;
     while (words >> word) uplinks.push_back(word);
-    done = rules.set_guarded({.uplinks = std::move(uplinks)});
+    done = rules.set_guarded({.ipv4 = uplinks, .ipv6 = uplinks});
   } else if (command == "remove") {
     done = rules.remove();
   } else {
