@@ -50,11 +50,15 @@ end_to_end_tests() {
       *) worst=$status ;;
     esac
   done
-  print_shard_totals
-  [[ $worst -eq 0 ]] || return "$worst"
+  [[ $worst -eq 0 ]] || { print_shard_totals; return "$worst"; }
   for shard in "${again[@]}"; do
     say "== once more, what failed in share $shard"
     run_shard "$shard" --last-failed --last-failed-no-failures none "$@" || worst=$?
   done
+  if [[ ${#again[@]} -gt 0 && $worst -eq 0 ]]; then
+    say "$(print_shard_totals), which passed when run once more"
+  else
+    print_shard_totals
+  fi
   return "$worst"
 }
