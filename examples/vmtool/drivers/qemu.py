@@ -41,6 +41,15 @@ def drive(name: str, file: str, disk_format: str, *options: str) -> list[str]:
     return ["-drive", ",".join(values), "-device", f"virtio-blk-pci,drive={name}"]
 
 
+def accepted(stream) -> bool:
+    """QEMU's answer to an order, behind events that may come first."""
+    for line in stream:
+        answer = json.loads(line)
+        if "return" in answer or "error" in answer:
+            return "return" in answer
+    return False
+
+
 class Qemu(Driver):
     name = "qemu"
     disk_format = "qcow2"
@@ -104,8 +113,8 @@ class Qemu(Driver):
                     for order in ("qmp_capabilities", "system_powerdown"):
                         stream.write(json.dumps({"execute": order}).encode() + b"\n")
                         stream.flush()
-                        if b'"return"' not in stream.readline():
+                        if not accepted(stream):
                             return False
             return True
-        except OSError:
+        except (OSError, ValueError):
             return False
