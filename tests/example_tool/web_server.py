@@ -7,6 +7,8 @@ told to misbehave.
     --slow          4 MB a second
     --no-length     nothing tells how long a file is
     --no-ranges     always sends the whole file
+
+Prints "ready" once it listens.
 """
 
 import argparse
@@ -22,7 +24,7 @@ class Files(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        path = self.server.folder / self.path.lstrip("/")
+        path = self.server.folder / self.path.partition("?")[0].lstrip("/")
         if not path.is_file():
             self.send_error(404)
             return
@@ -85,4 +87,6 @@ def parse(words=None):
 
 if __name__ == "__main__":
     given = parse()
-    Server((given.address, given.port), given.folder, given).serve_forever()
+    server = Server((given.address, given.port), given.folder, given)
+    print("ready", flush=True)
+    server.serve_forever()

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -71,13 +72,11 @@ def test_the_same_address_every_time(tool):
 def test_two_vms_on_a_network_of_their_own(tool, host):
     """Helper options reach the helper; a second VM beside the first."""
     options = ["--operation-mode", "host", "--start-address", "10.7.0.1", "--end-address",
-               "10.7.0.99", "--subnet-mask", "255.255.255.0", "--stats-interval", "1", "--verbose"]
+               "10.7.0.99", "--subnet-mask", "255.255.255.0", "--stats-interval", "1"]
     both = [tool.start_small(name, *options) for name in ("one", "two")]
     addresses = [vm.address() for vm in both]
     assert len(set(addresses)) == 2 and all(a.startswith("10.7.0.") for a in addresses)
-    log = (tool.home / "vms" / "one" / "helper.log").read_text()
-    assert "DEBUG" in log and wait_until(
-        lambda: "[stats]" in (tool.home / "vms" / "one" / "helper.log").read_text(), 5)
+    assert wait_until(lambda: "[stats]" in tool.run("logs", "one", "helper").stdout, 10)
     for name in ("one", "two"):
         tool.run("stop", name, "--now")
 
@@ -112,10 +111,10 @@ def web(lab):
 
     def serve(folder, *options):
         server = lab.internet.start(PYTHON, REPOSITORY / "tests" / "example_tool" / "web_server.py",
-                                    INTERNET.extra[0], "8080", folder, *options)
+                                    INTERNET.extra[0], "8080", folder, *options,
+                                    stdout=subprocess.PIPE, text=True)
         servers.append(server)
-        assert wait_until(lambda: lab.internet.run("busybox", "nc", "-z", INTERNET.extra[0], "8080",
-                                                   check=False).returncode == 0)
+        assert server.stdout.readline() == "ready\n"
         return f"http://{INTERNET.extra[0]}:8080"
 
     yield serve
@@ -176,7 +175,6 @@ def test_no_such_image_and_no_network(tool, web, small_image):
     address = web(small_image.parent)
     assert tool.fail("small", "--image", f"{address}/none.qcow2") == \
         f"cannot download {address}/none.qcow2: 404 Not Found"
-    assert "No route to host" in tool.fail("small", "--image", "http://192.0.2.9/x.qcow2") or True
     assert "cannot read https://" in tool.fail("small", "--distro", "debian")
     assert list((tool.home / "vms").iterdir()) == []
 
@@ -282,7 +280,7 @@ def test_vm_that_never_answers(tool, folder):
 
 def test_vm_that_does_not_start(tool):
     """QEMU refuses: its own words are in the line."""
-    line = tool.fail("small", "--image", SMALL_IMAGE, "--memory", "999999999M"[:8] + "M")
+    line = tool.fail("small", "--image", SMALL_IMAGE, "--memory", "99999999M")
     assert line.startswith("the VM ended, status 1: ") and "memory" in line
     assert nothing_runs()
 

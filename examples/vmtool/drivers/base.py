@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from abc import ABC, abstractmethod
 
@@ -44,8 +45,10 @@ def size_line(title: str, machine: Machine) -> str:
     return f"{title}: {cpus}, {settings['memory']} MB"
 
 
-def no_comma(path: pathlib.Path, program: str) -> str:
-    """A path in an option's list of values, where a comma would end it."""
-    if "," in str(path):
-        raise Failure(f"{program} takes no comma in a path: {path}; set VMNET_HOME")
-    return str(path)
+def check_folder(folder: pathlib.Path, program: str) -> None:
+    """A driver that wants whole paths: in a list of values a comma would end them, and the names of
+    sockets are short (sun_path: 104 bytes on macOS)."""
+    if "," in str(folder):
+        raise Failure(f"{program} takes no comma in a path: {folder}; set VMNET_HOME")
+    if len(os.fsencode(folder / "control.sock")) >= 104:
+        raise Failure(f"{folder} is too long for a socket in it; set VMNET_HOME")

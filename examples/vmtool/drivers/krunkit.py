@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..machine import Machine
 from ..network import Nic
 from . import rest
-from .base import Driver, no_comma, size_line
+from .base import Driver, check_folder, size_line
 
 
 class Krunkit(Driver):
@@ -16,7 +16,7 @@ class Krunkit(Driver):
 
     def require(self, machine: Machine, connection: str) -> None:
         super().require(machine, connection)
-        no_comma(machine.folder, self.program)
+        check_folder(machine.folder, self.program)
 
     def prepare(self, machine: Machine) -> str:
         return size_line("Starting krunkit", machine)

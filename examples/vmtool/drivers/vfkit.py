@@ -6,7 +6,7 @@ from ..machine import Machine
 from ..network import Nic
 from ..report import Failure
 from . import rest
-from .base import Driver, no_comma, size_line
+from .base import Driver, check_folder, size_line
 
 
 class Vfkit(Driver):
@@ -16,7 +16,7 @@ class Vfkit(Driver):
 
     def require(self, machine: Machine, connection: str) -> None:
         super().require(machine, connection)
-        no_comma(machine.folder, self.program)
+        check_folder(machine.folder, self.program)
 
     def prepare(self, machine: Machine) -> str:
         return size_line("Starting vfkit", machine)
