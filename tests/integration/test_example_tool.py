@@ -16,6 +16,7 @@ from support.lab import INTERNET, PYTHON, REPOSITORY, WORK, end, run
 from support.snapshot import wait_until
 
 pytestmark = pytest.mark.real_vm
+slow = pytest.mark.slow
 KEPT = {"vm.json", "disk.qcow2", "id_ed25519", "id_ed25519.pub", "host_key", "host_key.pub",
         "known_hosts", "console.log", "helper.log", "driver.log"}
 
@@ -94,6 +95,7 @@ def test_shutdown_from_within(tool):
     assert wait_for_no_helper()
 
 
+@slow
 def test_odd_characters_in_the_home_folder(host, alice_folder):
     tool = Tool(host, alice_folder / "a, 'b' $(c) d")
     vm = tool.start_small("small", "--connection", "socket")
@@ -143,8 +145,6 @@ def test_download_that_is_cut_and_resumed(tool, web, small_image):
     # Another VM of it needs no network.
     other = tool.start_small("other", "--checksum", checksum, image=address)
     other.wait_for("^Using the downloaded ")
-    other.address()
-    tool.run("stop", "other", "--now")
 
 
 def test_download_ended_by_the_user_goes_on_later(tool, web, small_image):
@@ -158,8 +158,7 @@ def test_download_ended_by_the_user_goes_on_later(tool, web, small_image):
     assert not (tool.home / "vms" / "small").exists()
     second = tool.start_small("small", image=address)
     second.wait_for("^Resuming at ")
-    second.address()
-    tool.run("stop", "small", "--now")
+    second.wait_for("^Waiting for the VM")
 
 
 def test_wrong_checksum(tool, web, small_image):
@@ -208,7 +207,7 @@ def test_disk_that_fills_up_unannounced(tool, web, small_image):
 
 def test_second_start_of_a_name(tool):
     vm = tool.start_small("small")
-    vm.address()
+    vm.wait_for("^Waiting for the VM")
     assert tool.fail("small") == \
         "small is running: './example ssh small', './example stop small'"
     assert tool.fail("delete", "small") == "small is running: './example stop small' first"
@@ -216,7 +215,7 @@ def test_second_start_of_a_name(tool):
     tool.run("stop", "small", "--now")
 
 
-@pytest.mark.parametrize("connection", ["fd", "socket", "run"])
+@pytest.mark.parametrize("connection", ["fd", pytest.param("socket", marks=slow), "run"])
 def test_vm_that_dies(tool, connection):
     vm = tool.start_small("small", "--connection", connection)
     vm.address()
@@ -237,7 +236,7 @@ def test_helper_that_dies(tool):
     assert nothing_runs(programs.values())
 
 
-@pytest.mark.parametrize("connection", ["fd", "socket"])
+@pytest.mark.parametrize("connection", [pytest.param("fd", marks=slow), "socket"])
 def test_tool_that_is_killed(tool, connection):
     """What it started is ended by `stop`, and by the next start."""
     for finish in ("stop", "start"):
@@ -258,7 +257,7 @@ def test_tool_that_is_killed(tool, connection):
 
 
 @pytest.mark.parametrize("moment", ["^Started vmnet-helper", "^Starting QEMU", "^Waiting"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=slow)])
 def test_end_while_it_starts(tool, moment, number):
     vm = tool.start_small("small")
     vm.wait_for(moment)
@@ -337,8 +336,7 @@ def test_images_that_are_refused(tool, folder):
 
 
 def test_other_source_than_it_was_made_of(tool):
-    vm = tool.start_small("small")
-    vm.address()
+    tool.start_small("small").wait_for("^Waiting for the VM")
     tool.run("stop", "small", "--now")
     assert tool.fail("small", "--distro", "alpine").startswith(f"small was made of {SMALL_IMAGE}; ")
     assert tool.fail("small", "--driver", "vfkit").startswith("--driver vfkit needs a raw disk")
