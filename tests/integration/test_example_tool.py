@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -99,6 +100,22 @@ def test_shutdown_from_within(tool):
         tool.home / "vms" / "small" / "control.sock")
     assert vm.wait() == 0 and vm.lines[-1] == "The VM has shut down"
     assert wait_for_no_helper()
+
+
+@pytest.mark.parametrize("driver, connection", [("vfkit", "fd"), ("krunkit", "socket"),
+                                                pytest.param("krunkit", "run", marks=slow)])
+def test_other_drivers(tool, folder, driver, connection):
+    """With a stand-in for the driver, which reads its options and runs QEMU."""
+    bin = folder / "bin"
+    bin.mkdir(mode=0o755)
+    shutil.copy(REPOSITORY / "tests" / "support" / "stand_in_driver.py", bin / driver)
+    vm = tool.start_small("small", "--driver", driver, "--connection", connection,
+                          PATH=f"{bin}:/usr/bin:/bin")
+    vm.address()
+    assert f"Starting {driver}: 1 CPU, 256 MB" in vm.lines
+    vm.interrupt()
+    assert vm.wait() == 0 and nothing_runs()
+    assert tool.files("small") == KEPT - {"disk.qcow2"} | {"disk.raw"}
 
 
 @slow
