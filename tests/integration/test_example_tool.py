@@ -281,6 +281,19 @@ def test_tool_that_is_killed(tool, connection, finish):
     assert nothing_runs(programs)
 
 
+def test_reader_that_has_gone(tool):
+    """./example small | true"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(tool.command("small", "--image", SMALL_IMAGE, "--memory", "256M"),
+                          env=tool.env, stdout=writer, stderr=subprocess.PIPE) as vm:
+        os.close(writer)
+        assert wait_until(lambda: "starting" in tool.run("list").stdout, 20, 0.2)
+        tool.run("stop", "small", "--now")
+        assert vm.wait(20) == 143 and vm.stderr.read() == b""
+    assert nothing_runs() and tool.files("small") == KEPT
+
+
 @pytest.mark.parametrize("moment", ["^Started vmnet-helper", "^Starting QEMU", "^Waiting"])
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=slow)])
 def test_end_while_it_starts(tool, moment, number):
