@@ -105,7 +105,11 @@ void watch_until_worker_ends(int channel, HostNetwork& network) {
     int ready = poll(entries.data(), entries.size(), routes_changed ? kRouteDelay : -1);
     if (ready < 0) continue;
     if (entries[0].revents != 0) return;
-    if (entries[3].revents != 0 && network.read_device_events()) return;
+    if (entries[3].revents != 0 && network.read_device_events()) {
+      // An error to the worker too, which would take a device that goes for the VM's end.
+      shutdown(channel, SHUT_RDWR);
+      return;
+    }
     if (entries[1].revents != 0) network.read_mac_events();
     if (entries[2].revents != 0) routes_changed = network.read_route_events();
     if (ready == 0 && routes_changed) {

@@ -65,8 +65,9 @@ std::string run_usage() {
   constexpr std::string_view kHead =
       R"(Runs COMMAND, a virtual machine, with a network interface: starts vmnet-helper,
 prints its line of JSON, and gives COMMAND the VM's end of the Unix datagram
-socket as file descriptor 4, or with --tap the TAP device itself. Ends with COMMAND's exit status, with 128+N where
-signal N ended COMMAND, and with 1 where the network or COMMAND failed.
+socket as file descriptor 4, or with --tap the TAP device itself. Ends with
+COMMAND's exit status, with 128+N where signal N ended COMMAND, and with 1 where
+the network or COMMAND failed.
 vmnet-helper is expected beside vmnet-run and is started through sudo where it
 cannot get its privileges by itself.
 
@@ -74,6 +75,8 @@ Example:
   vmnet-run -- qemu-system-x86_64 -m 1G disk.img \
     -device virtio-net-pci,netdev=net0 \
     -netdev dgram,id=net0,local.type=fd,local.str=4
+With --tap, for the most speed (Linux), the last line is:
+    -netdev tap,id=net0,fd=4
 
 )";
   constexpr std::string_view kTail =

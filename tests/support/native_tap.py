@@ -72,6 +72,14 @@ class NativeDevice:
             "16xH6s16x", ARPHRD_ETHER, bytes.fromhex(mac.replace(":", ""))))
 
 
+def rest_of(vm_socket):
+    """What more the helper has sent, as a list of messages."""
+    messages = []
+    while select.select([vm_socket], [], [], 0.1)[0]:
+        messages.append(vm_socket.recv(100))
+    return messages
+
+
 def native_guest(helper, mac=None):
     """A Guest on the device that `helper`, started with --tap, hands over."""
     fd, _ = receive_descriptor(helper.vm)
