@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "helper/usage_text.h"
 #include "run/find_helper.h"
 #include "run/platform.h"
+#include "run/replaceable.h"
 #include "run/run_options.h"
 #include "run/supervisor.h"
 
@@ -20,13 +22,13 @@ namespace {
 constexpr std::string_view kPart = "vmnet-run";
 
 // 0 to 2 are open and nothing else is: what COMMAND and the helper inherit is what we give them.
-bool clean_descriptors() {
+Status clean_descriptors() {
   int fd = 0;
   do {
     fd = ::open("/dev/null", O_RDWR);
   } while (fd >= 0 && fd <= STDERR_FILENO);
-  close_descriptors_from(STDERR_FILENO + 1);
-  return fd >= 0;
+  if (fd < 0) return fail_errno("cannot open /dev/null", errno);
+  return close_descriptors_but(STDERR_FILENO + 1, {});
 }
 
 int fail_with(const Error& error) {
@@ -40,8 +42,13 @@ int print_text(const std::string& text) {
   return 1;
 }
 
+void warn_if_replaceable(const std::string& helper) {
+  if (!network_needs_privilege()) return;
+  if (auto warning = replaceable_by_others(path_parts(helper))) log_warn(kPart, "{}", *warning);
+}
+
 int run(std::span<const char* const> argv) {
-  if (!clean_descriptors()) return 1;
+  if (auto cleaned = clean_descriptors(); !cleaned) return fail_with(cleaned.error());
   if (::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
     return fail_with({.message = "must not be setuid or setgid: only vmnet-helper needs privilege",
                       .os_errno = 0});
@@ -52,6 +59,7 @@ int run(std::span<const char* const> argv) {
   if (options->action == Action::kVersion) return print_text(version_text());
   auto helper = find_helper();
   if (!helper) return fail_with(helper.error());
+  warn_if_replaceable(*helper);
   auto command = helper_command(*helper, options->helper_arguments);
   if (!command) return fail_with(command.error());
   return supervise(*command, options->command, options->tap);

@@ -9,13 +9,19 @@ import pytest
 
 from support import snapshot
 from support.helper import Helper, wait_for_no_helper
-from support.installation import BUILD, SUDO
+from support.installation import BUILD, CAPABILITIES, SUDO, set_capabilities
 from support.lab import REPOSITORY, WORK, run
 
 PREFIX = pathlib.Path("/opt/vmnet-helper")
 RULE = pathlib.Path("/etc/sudoers.d/vmnet-helper")
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 TARBALL = f"vmnet-helper-v0.14.0-linux-{ARCHITECTURE}.tar.gz"
+
+
+def sign(release):
+    """SHA256SUMS of the release as it is now."""
+    digest = hashlib.sha256((release / TARBALL).read_bytes()).hexdigest()
+    (release / "SHA256SUMS").write_text(f"{digest}  {TARBALL}\n")
 
 
 @pytest.fixture
@@ -34,8 +40,7 @@ def release(session_lab):
     run("tar", "-C", WORK / "root", "--owner=1234", "--group=1234", "-czf", folder / TARBALL,
         "opt/vmnet-helper")
     shutil.copy(REPOSITORY / "packaging" / "install.sh", folder)
-    digest = hashlib.sha256((folder / TARBALL).read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text(f"{digest}  {TARBALL}\n")
+    sign(folder)
     yield folder
     shutil.rmtree(PREFIX, ignore_errors=True)
     shutil.rmtree(WORK / "root")
@@ -82,12 +87,162 @@ def test_wrong_checksum(release):
                                                 (0o775, 0, "may be written to by others"),
                                                 (0o755, 47001, "belongs to user 47001")])
 def test_folder_of_others_is_refused(release, mode, owner, words):
-    PREFIX.mkdir()
+    PREFIX.mkdir(mode=0o755)
     PREFIX.chmod(mode)
     shutil.chown(PREFIX, owner)
     done = install(release, check=False)
     assert done.returncode == 1 and words in done.stderr
     assert not list(PREFIX.iterdir()) and not RULE.exists()
+
+
+def test_folder_that_is_a_link_is_refused(release, folder):
+    PREFIX.symlink_to(folder)
+    done = install(release, check=False)
+    assert done.returncode == 1 and "is a symbolic link" in done.stderr
+    assert not list(folder.iterdir()) and not RULE.exists()
+    PREFIX.unlink()
+
+
+def test_folder_behind_a_link_is_looked_at(release, folder):
+    """/opt as a link: the real folder's owner counts, not the link's."""
+    script = release / "install.sh"
+    real = folder / "real"  # `folder` is for all to write to
+    real.mkdir()
+    link = WORK / "link"
+    link.symlink_to(real)
+    script.write_text(script.read_text().replace("parent=/opt\n", f"parent={link}\n"))
+    done = install(release, check=False)
+    link.unlink()
+    assert done.returncode == 1 and f"{folder} may be written to by others" in done.stderr
+
+
+def upgraded_marker(release):
+    """An installation, and a mark in it by which it is known again."""
+    install(release)
+    mark = PREFIX / "share" / "mark"
+    mark.write_text("old")
+    return mark
+
+
+def test_upgrade_replaces_all_and_says_what_is_lost(release):
+    mark = upgraded_marker(release)
+    helper = PREFIX / "bin" / "vmnet-helper"
+    helper.chmod(0o4755)
+    assert "the setuid bit of the old one is gone" in install(release).stdout
+    assert helper.stat().st_mode & 0o7777 == 0o755 and not mark.exists()
+    set_capabilities(helper, CAPABILITIES)
+    assert "the file capabilities of the old one are gone" in install(release).stdout
+    assert [path.name for path in PREFIX.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def break_tarball(release):
+    data = (release / TARBALL).read_bytes()
+    (release / TARBALL).write_bytes(data[:len(data) // 2])
+    sign(release)
+
+
+def break_program(release):
+    program = WORK / "root" / "opt" / "vmnet-helper" / "bin" / "vmnet-helper"
+    program.write_text("#!/bin/false\n")
+    run("tar", "-C", WORK / "root", "-czf", release / TARBALL, "opt/vmnet-helper")
+    sign(release)
+
+
+def break_rule(release):
+    rule = next((WORK / "root").rglob("sudoers.d/vmnet-helper"))
+    rule.write_text("not sudo's language\n")
+    run("tar", "-C", WORK / "root", "-czf", release / TARBALL, "opt/vmnet-helper")
+    sign(release)
+
+
+@pytest.mark.parametrize("damage, words", [(break_tarball, "cannot be unpacked"),
+                                           (break_program, "does not run here"),
+                                           (break_rule, "sudo does not accept it")])
+@pytest.mark.parametrize("before", ["nothing", "an older one"])
+def test_all_or_nothing(release, damage, words, before):
+    mark = upgraded_marker(release) if before != "nothing" else None
+    rule = RULE.read_bytes() if mark else None
+    damage(release)
+    done = install(release, check=False)
+    assert done.returncode == 1 and words in done.stderr, done.stderr
+    assert done.stderr.endswith("install.sh: nothing was changed\n")
+    assert [path.name for path in PREFIX.parent.iterdir() if path.name.startswith(".")] == []
+    if mark:
+        assert mark.read_text() == "old" and RULE.read_bytes() == rule
+    else:
+        assert not PREFIX.exists() and not RULE.exists()
+
+
+def test_full_disk(release):
+    run("mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "small", PREFIX.parent)
+    try:
+        done = install(release, check=False)
+        left = list(PREFIX.parent.iterdir())
+    finally:
+        run("umount", PREFIX.parent)
+    assert done.returncode == 1 and "cannot be unpacked" in done.stderr
+    assert not left and not RULE.exists()
+
+
+def test_rule_of_another_installation_is_left(release):
+    text = "%kvm ALL = (root) NOPASSWD: /usr/bin/vmnet-helper\n"
+    RULE.write_text(text)
+    done = install(release, check=False)
+    assert done.returncode == 1 and "belongs to another installation" in done.stderr
+    assert not PREFIX.exists()
+    assert "no sudoers rule installed" in install(release, "--no-sudoers").stdout
+    assert f"left {RULE}" in install(release, "--uninstall").stdout
+    assert RULE.read_text() == text and not PREFIX.exists()
+
+
+def test_folder_for_optional_software_is_made_and_removed(release):
+    """macOS has no /opt: one that install.sh made goes with --uninstall."""
+    script = release / "install.sh"
+    parent = WORK / "made"
+    script.write_text(script.read_text().replace("parent=/opt\n", f"parent={parent}\n")
+                      .replace("prefix=/opt/", f"prefix={parent}/"))
+    assert f"made {parent}" in install(release, "--no-sudoers").stdout
+    assert (parent / "vmnet-helper" / "bin" / "vmnet-run").exists()
+    assert f"removed {parent}\n" in install(release, "--uninstall").stdout
+    assert not parent.exists()
+
+
+def with_programs(folder, **programs):
+    """An environment with stand-ins for programs of the system first in PATH."""
+    folder.mkdir()
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+@pytest.mark.parametrize("system, machine, name", [
+    ("Darwin", "arm64", "macos-universal"), ("Darwin", "x86_64", "macos-universal"),
+    ("Linux", "aarch64", "linux-arm64"), ("Linux", "x86_64", "linux-x86_64")])
+def test_the_platforms_own_tarball_is_taken(release, folder, system, machine, name):
+    names = ["linux-arm64", "linux-x86_64", "macos-universal"]
+    (release / "SHA256SUMS").write_text(
+        "".join(f"{'0' * 64}  vmnet-helper-v0.14.0-{part}.tar.gz\n" for part in names))
+    wanted = release / f"vmnet-helper-v0.14.0-{name}.tar.gz"
+    wanted.write_text("")
+    uname = f'[ "$1" = -s ] && echo {system} || echo {machine}'
+    done = run("sh", release / "install.sh", check=False,
+               env=with_programs(folder / "bin", uname=uname))
+    assert f"install.sh: {wanted.name}: the checksum is not" in done.stderr
+
+
+def test_download_over_https_alone(release, folder):
+    address = "https://www.lab.example/releases/v0.14.0"
+    curl = ('for last; do :; done; echo "$*" >> ' + str(folder / "calls") +
+            '; while [ "$1" != --output ]; do shift; done; cp ' + str(release) + '/"${last##*/}" "$2"')
+    environment = with_programs(folder / "bin", curl=curl)
+    run("sh", release / "install.sh", "--from", address, "--no-sudoers", env=environment)
+    calls = (folder / "calls").read_text().splitlines()
+    assert len(calls) == 2 and all("--proto =https --fail" in call for call in calls)
+    assert calls[1].endswith(f"{address}/{TARBALL}")
+    done = run("sh", release / "install.sh", "--from", "http://www.lab.example/", check=False,
+               env=environment)
+    assert done.returncode == 1 and "only https:// addresses" in done.stderr
 
 
 def test_release_for_another_platform(release):
