@@ -189,11 +189,6 @@ TEST(Options, TapHandsTheDeviceOver) {
   EXPECT_TRUE(parsed(with_fd({"--tap", "--enable-tso", "--operation-mode=bridged",
                               "--shared-interface=eth0"}))
                   .network.hand_over_device);
-  expect_refused({{"--tap", "--socket", "/tmp/x"}, "--tap: not possible with --socket"});
-  expect_refused(
-      {with_fd({"--tap", "--stats-interval", "1"}), "--tap: not possible with --stats-interval"});
-  expect_refused({with_fd({"--tap=yes"}), "--tap=yes: takes no value"});
-  expect_refused({{"--tap"}, "the VM's socket is missing"});
 }
 
 TEST(UsageText, ExplainsEveryOptionWithItsValue) {
