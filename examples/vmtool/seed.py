@@ -47,7 +47,7 @@ def user_data(machine: Machine) -> dict:
     else:
         user["shell"] = "/bin/bash"
     private, public = machine.path("host_key"), machine.path("host_key.pub")
-    return {"users": [user], "ssh_pwauth": False,
+    return {"users": [user],
             "ssh_keys": {"ed25519_private": private.read_text(),
                          "ed25519_public": public.read_text()}}
 

@@ -64,6 +64,7 @@ class Session {
   DirectionStats& to_vm_stats_;
   DirectionStats to_host_stats_;
   std::unique_ptr<FrameResponder> responder_;
+  PathMtus paths_;  // of a VM with TSO: one direction learns, the other asks
   ToVm to_vm_;
   ToHost to_host_;
   Forwarder vm_forwarder_;    // host to VM

@@ -74,3 +74,18 @@ def test_a_message_is_one_line(capsys):
 
 def test_a_guests_console_cannot_drive_the_terminal():
     assert logs.readable("a\x1b]0;x\x07\r\nb\tc\xffé".encode()) == "a]0;x\nb\tcÿé"
+
+
+def documented_commands():
+    for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+        for line in re.findall(r"^\./example (.*)$", page.read_text(), re.M):
+            yield page.name, line.split("#")[0].split("|")[0].split()
+
+
+@pytest.mark.parametrize("page, words", documented_commands())
+def test_documented_command(page, words):
+    """Every `./example ...` line of the docs is one that the tool takes."""
+    if words[0] in cli.COMMANDS:
+        cli.command_parser(words[0]).parse_args(words[1:])
+    else:
+        parse(*words[1:])

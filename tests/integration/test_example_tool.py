@@ -38,10 +38,15 @@ def nothing_runs(programs=()):
 
 # What works
 
-@pytest.mark.parametrize("connection", ["fd", "socket", "run"])
-def test_start_and_end(tool, connection):
-    vm = tool.start_small("small", "--connection", connection)
+@pytest.mark.parametrize("connection, options, network", [
+    ("fd", [], "192.168.64."),
+    ("socket", ["--operation-mode", "host", "--enable-isolation"], "192.168.128."),
+    ("run", ["--start-address", "10.7.0.1", "--end-address", "10.7.0.99", "--subnet-mask",
+             "255.255.255.0"], "10.7.0.")])
+def test_start_and_end(tool, connection, options, network):
+    vm = tool.start_small("small", "--connection", connection, *options)
     first = vm.address()
+    assert first.startswith(network)
     assert vm.lines[-1] == f"Virtual machine IP address: {first}"
     assert re.search(r"^Starting QEMU: 1 CPU, 256 MB, (KVM|emulated, slow: .+)$", vm.text(), re.M)
     shown = tool.run("list").stdout.splitlines()
@@ -70,6 +75,7 @@ def test_the_same_address_every_time(tool):
     assert list((tool.home / "vms").iterdir()) == [] and tool.run("list").stdout.count("\n") == 1
 
 
+@slow
 def test_two_vms_on_a_network_of_their_own(tool, host):
     """Helper options reach the helper; a second VM beside the first."""
     options = ["--operation-mode", "host", "--start-address", "10.7.0.1", "--end-address",
@@ -215,7 +221,8 @@ def test_second_start_of_a_name(tool):
     tool.run("stop", "small", "--now")
 
 
-@pytest.mark.parametrize("connection", ["fd", pytest.param("socket", marks=slow), "run"])
+@pytest.mark.parametrize("connection", ["fd", *(pytest.param(name, marks=slow)
+                                                for name in ("socket", "run"))])
 def test_vm_that_dies(tool, connection):
     vm = tool.start_small("small", "--connection", connection)
     vm.address()
@@ -236,24 +243,25 @@ def test_helper_that_dies(tool):
     assert nothing_runs(programs.values())
 
 
-@pytest.mark.parametrize("connection", [pytest.param("fd", marks=slow), "socket"])
-def test_tool_that_is_killed(tool, connection):
+@pytest.mark.parametrize("connection, finish", [
+    ("socket", "stop"), pytest.param("fd", "stop", marks=slow), pytest.param("fd", "start", marks=slow),
+    pytest.param("socket", "start", marks=slow)])
+def test_tool_that_is_killed(tool, connection, finish):
     """What it started is ended by `stop`, and by the next start."""
-    for finish in ("stop", "start"):
-        vm = tool.start_small("small", "--connection", connection)
-        vm.address()
-        programs = tool.programs("small").values()
-        vm.process.kill()
-        vm.wait()
-        assert all(map(alive, programs))
-        if finish == "stop":
-            assert tool.run("stop", "small").stdout == "Stopped small\n"
-        else:
-            again = tool.start("small")
-            assert again.wait_for("^Ended what a killed run had left")
-            again.address()
-            tool.run("stop", "small", "--now")
-        assert nothing_runs(programs)
+    vm = tool.start_small("small", "--connection", connection)
+    vm.wait_for("^Waiting for the VM")
+    programs = tool.programs("small").values()
+    vm.process.kill()
+    vm.wait()
+    assert all(map(alive, programs))
+    if finish == "stop":
+        assert tool.run("stop", "small").stdout == "Stopped small\n"
+    else:
+        again = tool.start("small")
+        assert again.wait_for("^Ended what a killed run had left")
+        again.address()
+        tool.run("stop", "small", "--now")
+    assert nothing_runs(programs)
 
 
 @pytest.mark.parametrize("moment", ["^Started vmnet-helper", "^Starting QEMU", "^Waiting"])
