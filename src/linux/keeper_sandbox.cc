@@ -33,6 +33,7 @@ constexpr std::array kAllowed = {
     SCMP_SYS(recvmsg),
     SCMP_SYS(sendmsg),
     SCMP_SYS(sendto),
+    SCMP_SYS(shutdown),
     // Waiting.
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),

@@ -61,7 +61,7 @@ Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, int cancel_fd,
     free_looks = table_exists(socket) ? 0 : free_looks + 1;
     if (free_looks >= kFreeLooks) {
       NftBatch batch;
-      batch.create_owned(table);
+      batch.create(table, TableLife::kSocket);
       auto taken = batch.commit(socket);
       if (taken) return NetworkLock(socket);
       if (taken.error().os_errno != EEXIST) return pass(taken);

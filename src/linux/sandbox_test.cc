@@ -132,16 +132,16 @@ TEST(WorkerSandbox, OpensNoFile) {
 
 TEST(KeeperSandbox, LetsTheseCallsThroughAndNoOther) {
   const std::set<std::string> expected = {
-      "bind",          "getsockname", "getsockopt",      "setsockopt",
-      "recvfrom",      "recvmsg",     "sendmsg",         "sendto",
-      "poll",          "ppoll",       "clock_gettime",   "getrandom",
-      "getpid",        "read",        "write",           "close",
-      "getdents64",    "fstat",       "unlinkat",        "newfstatat",
-      "geteuid",       "getegid",     "getgroups",       "setgroups",
-      "capget",        "setresgid",   "capset",          "rt_sigreturn",
-      "exit_group",    "brk",         "munmap",          "mremap",
-      "madvise",       "futex",       "restart_syscall", "clock_nanosleep",
-      "rt_sigprocmask"};
+      "shutdown",        "bind",          "getsockname", "getsockopt",
+      "setsockopt",      "recvfrom",      "recvmsg",     "sendmsg",
+      "sendto",          "poll",          "ppoll",       "clock_gettime",
+      "getrandom",       "getpid",        "read",        "write",
+      "close",           "getdents64",    "fstat",       "unlinkat",
+      "newfstatat",      "geteuid",       "getegid",     "getgroups",
+      "setgroups",       "capget",        "setresgid",   "capset",
+      "rt_sigreturn",    "exit_group",    "brk",         "munmap",
+      "mremap",          "madvise",       "futex",       "restart_syscall",
+      "clock_nanosleep", "rt_sigprocmask"};
   EXPECT_EQ(survived(as_keeper), expected);
 }
 
