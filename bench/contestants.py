@@ -7,7 +7,6 @@ The guest is the same for all: bench/stand_in_vm.cc, a kernel's network stack be
 import fcntl
 import json
 import os
-import pathlib
 import shutil
 import socket
 import struct
@@ -16,7 +15,7 @@ import threading
 import time
 
 from support.helper import CLONE_NEWNET, LIBC, Helper, descendants
-from support.lab import REPOSITORY, WORK, Namespace
+from support.lab import REPOSITORY, WORK, Namespace, end
 from support.snapshot import wait_until
 
 TOOLS = REPOSITORY / "build" / "release" / "bench"
@@ -103,16 +102,34 @@ class Guest:
         self.namespace.close()
 
 
+class RawCable:
+    """A cable without a stand-in VM: its frames come from and go to a generator."""
+
+    def __init__(self, host, vm, host4, guest4, mac, pids):
+        self.host, self.vm, self.pids = host, vm, pids
+        self.host4, self.guest4, self.mac = host4, guest4, mac
+        route = json.loads(host.run("ip", "-j", "route", "get", guest4).stdout)[0]
+        bridge = json.loads(host.run("ip", "-j", "link", "show", route["dev"]).stdout)[0]
+        self.host_mac = bridge["address"]
+        host.ip(f"neigh replace {guest4} lladdr {mac} dev {route['dev']} nud permanent")
+        # The bridge learns the port from a first frame.
+        vm.send(bytes.fromhex("ffffffffffff" + mac.replace(":", "") + "88b5") + bytes(46))
+
+
+def numbered_mac(number):
+    return f"52:54:00:be:00:{number:02x}"
+
+
 class Contestant:
     """Started by start(), ended by stop(). `host4` and `host6` are what the guest calls the host;
     `guest4` is the guest's own address; None: there is none."""
 
     offload = False
-    socket_framing = False  # frames cross a datagram socket: the generator can speak to it
 
     def __init__(self, name, key):
         self.name, self.key = name, key
         self.host = self.guest = None
+        self.others = []
         self.host4 = self.host6 = self.guest4 = self.guest6 = None
 
     def start(self):
@@ -129,9 +146,26 @@ class Contestant:
         return None
 
     def stop(self):
+        self.close_others()
         for namespace in (self.guest and self.guest.namespace, self.host):
             if namespace:
                 namespace.close()
+
+    def another(self):
+        """A further VM on the same host: (its guest, its IPv4 address, its helper's pids). Ends with
+        close_others()."""
+        raise CannotRun("one VM a host")
+
+    def raw_cable(self):
+        """A further cable whose VM's end this program holds (RawCable). Ends with
+        close_others()."""
+        raise CannotRun("frames do not cross a datagram socket")
+
+    def close_others(self):
+        """Ends what another() and raw_cable() made."""
+        for close in reversed(self.others):
+            close()
+        self.others = []
 
     def devices(self):
         """What the kernel dropped at the ends, so far."""
@@ -147,16 +181,26 @@ class Contestant:
 class Ours(Contestant):
     """vmnet-helper as installed."""
 
-    socket_framing = True
-
     def __init__(self, name, key, *options, offload=False):
         super().__init__(name, key)
         self.options, self.offload = options, offload
         self.helper = None
 
     def start_helper(self, namespace):
-        helper = Helper(namespace, "--stats-interval", "1", *self.options).ready()
-        return helper
+        return Helper(namespace, "--stats-interval", "1", *self.options).ready()
+
+    def another(self):
+        helper = self.start_helper(self.host)
+        self.others.append(helper.__exit__)
+        guest = self.plug(f"{self.key}{len(self.others)}", helper)
+        self.others.append(guest.close)
+        return guest, helper.json["ip_address"], [helper.worker(), helper.keeper()]
+
+    def raw_cable(self):
+        helper = self.start_helper(self.host)
+        self.others.append(helper.__exit__)
+        return RawCable(self.host, helper.vm, self.host4, helper.json["ip_address"],
+                        helper.json["vmnet_mac_address"], [helper.worker()])
 
     def set_up(self):
         self.helper = self.start_helper(self.host)
@@ -188,6 +232,7 @@ class Ours(Contestant):
         return counts["host"]["drops"] + counts["vm"]["drops"]
 
     def stop(self):
+        self.close_others()
         if self.helper:
             self.helper.__exit__()
         super().stop()
@@ -196,7 +241,6 @@ class Ours(Contestant):
 class Loop(Contestant):
     """A program of bench/ between a datagram socket and a TAP on a bridge."""
 
-    socket_framing = True
     host4, host6, guest4, guest6 = "10.9.0.1", "fd09::1", "10.9.0.2", "fd09::2"
 
     def __init__(self, name, key, tool):
@@ -227,6 +271,23 @@ class Loop(Contestant):
         own.close()
         namespace.ip(f"link set {tap} mtu {MTU} master br0 up")
         return process, vm
+
+    def another(self):
+        number = len(self.others) + 1
+        process, vm = self.start_tool(self.host, f"tap{number}")
+        self.others.append(lambda: end(process))
+        guest = Guest(f"{self.key}{number}", ["--fd", vm.fileno()], mac=numbered_mac(number + 1),
+                      fds=(vm.fileno(),))
+        vm.close()
+        self.others.append(guest.close)
+        address = f"10.9.0.{number + 2}"
+        guest.use(f"{address}/24")
+        return guest, address, [process.pid]
+
+    def raw_cable(self):
+        process, vm = self.start_tool(self.host, "tap9")
+        self.others += [lambda: end(process), vm.close]
+        return RawCable(self.host, vm, self.host4, "10.9.0.250", numbered_mac(250), [process.pid])
 
     def helper_pids(self):
         return [self.process.pid]
@@ -343,7 +404,6 @@ class Gvproxy(Program):
     """gvproxy, built from its module, behind vfkit's datagram socket."""
 
     program = GVPROXY
-    socket_framing = False
 
     def set_up(self):
         path = WORK / "gvproxy.sock"

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import measurements
-from contestants import CannotRun, Guest, Loop, Ours, all_contestants, make_host
+import scaling
+from contestants import CannotRun, Contestant, all_contestants
 from results import TO_HOST, TO_VM, Results
-from support.helper import Helper
 from support.lab import CommandFailed
 
 # Whom the wider matrix (IPv6, four streams, load) is measured for.
@@ -87,7 +87,31 @@ def latency_phases(run, contestants):
                     max(1, run.rounds // 2))
 
 
+def small_frame_phases(run, contestants):
+    names = {True: "64-byte frames vm→host", False: "64-byte frames host→vm"}
+    if not any(run.wants(name) for name in names.values()):
+        return
+    cables = {}
+    for contestant in contestants:
+        try:
+            cables[contestant] = contestant.raw_cable()
+        except CannotRun:
+            continue
+    for to_host, name in names.items():
+        run.in_turn(name, cables, lambda one, up=to_host:
+                    measurements.small_frames(cables[one], up, max(0.5, run.seconds / 2)))
+    for contestant in cables:
+        contestant.close_others()
+
+
+def vm_to_vm_phase(run, contestants):
+    several = [one for one in contestants if type(one).another is not Contestant.another]
+    run.in_turn("tcp vm→vm", several, lambda one: measurements.vm_to_vm(one, run.seconds))
+
+
 def memory_phase(run, contestants):
+    ours = [one for one in contestants if one.name == "ours"]
+    run.in_turn("start, beside one VM", ours, measurements.start_alone, 3 * run.rounds)
     run.in_turn("memory after the load", [one for one in contestants if one.helper_pids()],
                 lambda one: {"memory_mib": measurements.resident_mib(one.helper_pids())}, 1)
     run.in_turn("drops that the helper counted, all of the run",
@@ -99,8 +123,11 @@ def run_all(run, quick):
     contestants = start_contestants(run)
     try:
         tcp_phases(run, contestants)
+        vm_to_vm_phase(run, contestants)
         latency_phases(run, contestants)
+        small_frame_phases(run, contestants)
         memory_phase(run, contestants)
     finally:
         for contestant in contestants:
             contestant.stop()
+    scaling.run_phase(run, (1, 8) if quick else (1, 2, 4, 8, 16, 32, 64))
