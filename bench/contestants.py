@@ -23,6 +23,7 @@ GVPROXY = REPOSITORY / "build" / "bench" / "gvproxy"
 DEVICE = "eth0"
 MAC = "52:54:00:be:00:01"
 MTU = 1500
+OFFLOAD = ("--enable-tso", "--enable-checksum-offload")
 # A VM's device holds back what its queue has no room for; a TAP drops it. Room for a window of TCP.
 GUEST_QUEUE = 10_000
 TUNSETIFF, TAP_WITH_HEADER = 0x400454CA, 0x5002  # IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
@@ -181,20 +182,21 @@ class Contestant:
 class Ours(Contestant):
     """vmnet-helper as installed."""
 
-    def __init__(self, name, key, *options, offload=False):
+    def __init__(self, name, key, *options, offload=False, program=None):
         super().__init__(name, key)
-        self.options, self.offload = options, offload
+        self.options, self.offload, self.program = options, offload, program
         self.helper = None
 
     def start_helper(self, namespace):
-        return Helper(namespace, "--stats-interval", "1", *self.options).ready()
+        return Helper(namespace, "--stats-interval", "1", *self.options,
+                      program=self.program).ready()
 
     def another(self):
         helper = self.start_helper(self.host)
         self.others.append(helper.__exit__)
         guest = self.plug(f"{self.key}{len(self.others)}", helper)
         self.others.append(guest.close)
-        return guest, helper.json["ip_address"], [helper.worker(), helper.keeper()]
+        return guest, helper.json["ip_address"], [helper.pid, *descendants(helper.pid)]
 
     def raw_cable(self):
         helper = self.start_helper(self.host)
@@ -222,7 +224,7 @@ class Ours(Contestant):
         return guest
 
     def helper_pids(self):
-        return [self.helper.worker(), self.helper.keeper()]
+        return [self.helper.pid, *descendants(self.helper.pid)]
 
     def drops(self):
         lines = [line for line in self.helper.log_lines("INFO") if "[stats]" in line]
@@ -417,6 +419,12 @@ class Gvproxy(Program):
         self.guest.use(f"{self.guest4}/24")
 
 
+def baselines(program):
+    """Another build of the helper, to compare a change with what was before it."""
+    return [Ours("baseline", "base", program=program),
+            Ours("baseline, offload", "baseoff", *OFFLOAD, offload=True, program=program)]
+
+
 def all_contestants():
     """In the order of the tables."""
     return [Ours("ours", "ours"),
@@ -427,7 +435,6 @@ def all_contestants():
             Passt("passt", "passt"),
             Slirp4netns("slirp4netns", "slirp"),
             Gvproxy("gvproxy", "gv"),
-            Ours("ours, offload", "oursoff", "--enable-tso", "--enable-checksum-offload",
-                 offload=True),
+            Ours("ours, offload", "oursoff", *OFFLOAD, offload=True),
             PlainTap("plain TAP, TSO", "taptso", offload=True),
             VethWithOffload("veth, TSO", "vethtso")]

@@ -6,19 +6,20 @@ import sys
 
 import measurements
 import scaling
-from contestants import CannotRun, Contestant, all_contestants
+from contestants import CannotRun, Contestant, all_contestants, baselines
 from results import TO_HOST, TO_VM, Results
 from support.lab import CommandFailed
 
 # Whom the wider matrix (IPv6, four streams, load) is measured for.
-WIDE = ("ours", "one-frame loop", "ours, offload", "veth, TSO")
+WIDE = ("ours", "baseline", "baseline, offload", "one-frame loop", "ours, offload", "veth, TSO")
 
 
 class Run:
     """The options and the results of one run."""
 
-    def __init__(self, seconds, rounds, only):
-        self.seconds, self.rounds, self.only = seconds, rounds, only
+    def __init__(self, options):
+        self.seconds, self.rounds, self.only = options.seconds, options.rounds, options.only
+        self.baseline, self.contestants = options.baseline, options.contestants
         self.results = Results()
 
     def wants(self, measurement):
@@ -50,7 +51,9 @@ class Run:
 def start_contestants(run):
     """Those that can run here, started; why the others cannot is in the results."""
     ready = []
-    for contestant in all_contestants():
+    for contestant in (baselines(run.baseline) if run.baseline else []) + all_contestants():
+        if run.contestants and not run.contestants.search(contestant.name):
+            continue
         try:
             contestant.start()
             measurements.serve_all(contestant)
