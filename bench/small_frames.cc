@@ -116,6 +116,7 @@ int flood_socket(char** words) {
                  frame);
   MutableBytes packet = MutableBytes(frame).subspan(EthernetHeader::kSize);
   write_ipv4({.total_length = static_cast<uint16_t>(packet.size()),
+              .fragment = Ipv4Header::kDontFragment,  // as Linux sends UDP
               .ttl = 64,
               .protocol = kProtocolUdp,
               .source = from,

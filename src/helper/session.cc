@@ -19,7 +19,8 @@ void wait_for(const WakeUp& flag) {
 DataPathOptions data_path(const NetworkConfig& config, const HostInterface& interface) {
   return {.tso = config.enable_tso,
           .checksum_offload = config.enable_checksum_offload,
-          .engine = interface.has_offload()};
+          .engine = interface.has_offload(),
+          .merge_udp = interface.takes_udp_segments()};
 }
 
 // Frames that the VM may have queued are taken 64 at a time: as many as one receive call fetches.

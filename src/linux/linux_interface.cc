@@ -23,7 +23,8 @@ class LinuxInterface : public HostInterface {
       : config_(std::move(config)),
         keeper_(start.keeper),
         channel_(std::move(start.channel)),
-        facts_(start.facts) {
+        facts_(start.facts),
+        takes_udp_segments_(knows_udp_segments(start.device.get())) {
     if (facts_.is_macvtap) {
       endpoint_ = std::make_unique<MacvtapEndpoint>(std::move(start.device), facts_.vm_mac);
     } else {
@@ -37,6 +38,7 @@ class LinuxInterface : public HostInterface {
   const Description& description() const override { return description_; }
   Endpoint& endpoint() override { return *endpoint_; }
   bool has_offload() const override { return true; }
+  bool takes_udp_segments() const override { return takes_udp_segments_; }
   std::unique_ptr<FrameResponder> make_responder() override;
   int lost_fd() const override { return channel_.get(); }
   SystemCallNeeds system_call_needs() const override {
@@ -56,6 +58,7 @@ class LinuxInterface : public HostInterface {
   pid_t keeper_;
   UniqueFd channel_;
   InterfaceFacts facts_;
+  bool takes_udp_segments_;
   std::unique_ptr<Endpoint> endpoint_;
   Description description_;
   DnsServers dns_servers_;

@@ -24,6 +24,10 @@ enum class TapOffload { kOff, kOn };
 // ROOT: opens /dev/net/tun; the name is ours, numbered.
 Result<UniqueFd> create_tap(const std::string& name, TapOffload offload);
 
+// Whether the kernel behind a TAP or macvtap with TapOffload::kOn takes and brings segments of UDP
+// (Linux 6.2). Needs no privilege.
+bool knows_udp_segments(int fd);
+
 // Opens the device node of a macvtap that was just created, and sets it up as a TAP. `uevents` is a
 // NETLINK_KOBJECT_UEVENT socket opened before the macvtap was created: the node's number comes from
 // the kernel's own event, since /dev/tapN may belong to another network namespace's device.
