@@ -106,8 +106,8 @@ class Guest:
 class RawCable:
     """A cable without a stand-in VM: its frames come from and go to a generator."""
 
-    def __init__(self, host, vm, host4, guest4, mac, pids):
-        self.host, self.vm, self.pids = host, vm, pids
+    def __init__(self, host, vm, host4, guest4, mac, pids, device):
+        self.host, self.vm, self.pids, self.device = host, vm, pids, device
         self.host4, self.guest4, self.mac = host4, guest4, mac
         route = json.loads(host.run("ip", "-j", "route", "get", guest4).stdout)[0]
         bridge = json.loads(host.run("ip", "-j", "link", "show", route["dev"]).stdout)[0]
@@ -202,7 +202,8 @@ class Ours(Contestant):
         helper = self.start_helper(self.host)
         self.others.append(helper.__exit__)
         return RawCable(self.host, helper.vm, self.host4, helper.json["ip_address"],
-                        helper.json["vmnet_mac_address"], [helper.worker()])
+                        helper.json["vmnet_mac_address"], [helper.pid],
+                        helper.json["host_interface"])
 
     def set_up(self):
         self.helper = self.start_helper(self.host)
@@ -289,7 +290,8 @@ class Loop(Contestant):
     def raw_cable(self):
         process, vm = self.start_tool(self.host, "tap9")
         self.others += [lambda: end(process), vm.close]
-        return RawCable(self.host, vm, self.host4, "10.9.0.250", numbered_mac(250), [process.pid])
+        return RawCable(self.host, vm, self.host4, "10.9.0.250", numbered_mac(250), [process.pid],
+                        "tap9")
 
     def helper_pids(self):
         return [self.process.pid]

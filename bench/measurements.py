@@ -133,9 +133,10 @@ def run_pair(receiver, sender, seconds):
     return {"frames_per_s": received["rate"], "sent_per_s": sent["rate"]}, received["frames"]
 
 
-def small_frames(cable, to_host, seconds):
+def small_frames(cable, way, seconds):
     """The rate of 64-byte frames through a RawCable: no stand-in VM between, so that the contestant
-    alone is the limit."""
+    is the limit. `way`: vm, from the VM; device, to it, straight from the device's queue; flood or
+    flood-segments, to it, from a UDP program."""
     fd = cable.vm.fileno()
     pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
 
@@ -147,15 +148,17 @@ def small_frames(cable, to_host, seconds):
                                 pass_fds=(fd,), **pipes)
 
     before = cpu_seconds(cable.pids)
-    if to_host:
-        receiver = in_host("sink", seconds)
-        time.sleep(0.1)
-        sender = as_vm("flood-socket", fd, seconds + 0.2, cable.host_mac, cable.mac, cable.host4,
+    receiver = in_host("sink", seconds) if way == "vm" else as_vm("sink-socket", fd, seconds)
+    time.sleep(0.1)
+    length = seconds + 0.2
+    if way == "vm":
+        sender = as_vm("flood-socket", fd, length, cable.host_mac, cable.mac, cable.host4,
                        cable.guest4)
+    elif way == "device":
+        sender = in_host("flood-device", cable.device, length, cable.mac, cable.host_mac,
+                         cable.guest4, cable.host4)
     else:
-        receiver = as_vm("sink-socket", fd, seconds)
-        time.sleep(0.1)
-        sender = in_host("flood", cable.guest4, seconds + 0.2)
+        sender = in_host(way, cable.guest4, length)
     metrics, frames = run_pair(receiver, sender, seconds)
     used = cpu_seconds(cable.pids) - before
     return {**metrics, "helper_cpu_us_per_frame": used * 1e6 / max(frames, 1)}

@@ -90,9 +90,13 @@ def latency_phases(run, contestants):
                     max(1, run.rounds // 2))
 
 
+SMALL_FRAMES = {"vm": "64-byte frames vm→host", "device": "64-byte frames host→vm",
+                "flood-segments": "64-byte frames host→vm, of a UDP program, 64 a send",
+                "flood": "64-byte frames host→vm, of a UDP program, 1 a send"}
+
+
 def small_frame_phases(run, contestants):
-    names = {True: "64-byte frames vm→host", False: "64-byte frames host→vm"}
-    if not any(run.wants(name) for name in names.values()):
+    if not any(run.wants(name) for name in SMALL_FRAMES.values()):
         return
     cables = {}
     for contestant in contestants:
@@ -100,9 +104,9 @@ def small_frame_phases(run, contestants):
             cables[contestant] = contestant.raw_cable()
         except CannotRun:
             continue
-    for to_host, name in names.items():
-        run.in_turn(name, cables, lambda one, up=to_host:
-                    measurements.small_frames(cables[one], up, max(0.5, run.seconds / 2)))
+    for way, name in SMALL_FRAMES.items():
+        run.in_turn(name, cables, lambda one, how=way:
+                    measurements.small_frames(cables[one], how, max(0.5, run.seconds / 2)))
     for contestant in cables:
         contestant.close_others()
 

@@ -130,7 +130,8 @@ class Generator {
         bytes[random_() % bytes.size()] ^= static_cast<uint8_t>(1 << (random_() % 8));
         break;
       case 1:
-        bytes[12 + (random_() % std::min<size_t>(42, bytes.size() - 12))] = static_cast<uint8_t>(random_());
+        bytes[12 + (random_() % std::min<size_t>(42, bytes.size() - 12))] =
+            static_cast<uint8_t>(random_());
         break;
       case 2:
         bytes.resize(random_() % bytes.size());
