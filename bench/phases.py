@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import measurements
+import real_vm
 import scaling
 from contestants import CannotRun, Contestant, all_contestants, baselines
 from results import TO_HOST, TO_VM, Results
@@ -137,4 +138,5 @@ def run_all(run, quick):
     finally:
         for contestant in contestants:
             contestant.stop()
+    real_vm.run_phase(run)
     scaling.run_phase(run, (1, 8) if quick else (1, 2, 4, 8, 16, 32, 64))
