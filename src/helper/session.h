@@ -18,16 +18,11 @@
 #include "forward/to_vm.h"
 #include "forward/vm_socket.h"
 #include "forward/wake_up.h"
+#include "helper/session_end.h"
 #include "network/config.h"
 #include "network/host_interface.h"
 
 namespace vmnet {
-
-enum class SessionEnd {
-  kStopped,        // SIGTERM or SIGINT
-  kVmGone,         // the other end of --fd has closed
-  kInterfaceLost,  // the host's end has gone: an error
-};
 
 struct SessionConfig {
   NetworkConfig network;

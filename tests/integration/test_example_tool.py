@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -99,6 +100,22 @@ def test_shutdown_from_within(tool):
         tool.home / "vms" / "small" / "control.sock")
     assert vm.wait() == 0 and vm.lines[-1] == "The VM has shut down"
     assert wait_for_no_helper()
+
+
+@pytest.mark.parametrize("driver, connection", [("vfkit", "fd"), ("krunkit", "socket"),
+                                                pytest.param("krunkit", "run", marks=slow)])
+def test_other_drivers(tool, folder, driver, connection):
+    """With a stand-in for the driver, which reads its options and runs QEMU."""
+    bin = folder / "bin"
+    bin.mkdir(mode=0o755)
+    shutil.copy(REPOSITORY / "tests" / "support" / "stand_in_driver.py", bin / driver)
+    vm = tool.start_small("small", "--driver", driver, "--connection", connection,
+                          PATH=f"{bin}:/usr/bin:/bin")
+    vm.address()
+    assert f"Starting {driver}: 1 CPU, 256 MB" in vm.lines
+    vm.interrupt()
+    assert vm.wait() == 0 and nothing_runs()
+    assert tool.files("small") == KEPT - {"disk.qcow2"} | {"disk.raw"}
 
 
 @slow
@@ -262,6 +279,19 @@ def test_tool_that_is_killed(tool, connection, finish):
         again.address()
         tool.run("stop", "small", "--now")
     assert nothing_runs(programs)
+
+
+def test_reader_that_has_gone(tool):
+    """./example small | true"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(tool.command("small", "--image", SMALL_IMAGE, "--memory", "256M"),
+                          env=tool.env, stdout=writer, stderr=subprocess.PIPE) as vm:
+        os.close(writer)
+        assert wait_until(lambda: "starting" in tool.run("list").stdout, 20, 0.2)
+        tool.run("stop", "small", "--now")
+        assert vm.wait(20) == 143 and vm.stderr.read() == b""
+    assert nothing_runs() and tool.files("small") == KEPT
 
 
 @pytest.mark.parametrize("moment", ["^Started vmnet-helper", "^Starting QEMU", "^Waiting"])

@@ -16,9 +16,9 @@ from support.lab import INTERNET
 
 
 @pytest.fixture
-def three(plug):
+def three(plug_either):
     """A victim, an attacker and a witness on one network."""
-    guests = [plug() for _ in range(3)]
+    guests = [plug_either() for _ in range(3)]
     for guest in guests:
         guest.dhcp()
         guest.drain()
@@ -86,9 +86,9 @@ def test_packets_with_another_vms_address(three):
     witness.expect_none(lambda p: UDP in p and b"forged" in bytes(p[UDP].payload))
 
 
-def test_mac_chosen_by_the_vm_is_protected_too(host, plug):
+def test_mac_chosen_by_the_vm_is_protected_too(host, plug_either):
     """A VM that brings a MAC of its own keeps it once it has spoken."""
-    victim, attacker = plug(mac="52:54:00:00:00:01"), plug()
+    victim, attacker = plug_either(mac="52:54:00:00:00:01"), plug_either()
     victim.dhcp()
     attacker.dhcp()
     victim.ping(INTERNET.web)
