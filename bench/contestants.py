@@ -16,6 +16,7 @@ import time
 
 from support.helper import CLONE_NEWNET, LIBC, Helper, descendants
 from support.lab import REPOSITORY, WORK, Namespace, end
+from support.native_tap import receive_descriptor
 from support.snapshot import wait_until
 
 TOOLS = REPOSITORY / "build" / "release" / "bench"
@@ -241,6 +242,27 @@ class Ours(Contestant):
         super().stop()
 
 
+class OursNative(Ours):
+    """vmnet-helper --tap: the stand-in VM holds the TAP that the helper made."""
+
+    def start_helper(self, namespace):
+        return Helper(namespace, "--tap", program=self.program).ready()
+
+    def plug(self, key, helper):
+        tap, _ = receive_descriptor(helper.vm)
+        guest = Guest(key, ["--tap-fd", tap], self.offload, helper.json["vmnet_mac_address"], (tap,))
+        os.close(tap)
+        guest.use(*(f"{address}/{length}"
+                    for address, length in zip(self.addresses(helper), (24, 64))))
+        return guest
+
+    def raw_cable(self):
+        raise CannotRun("frames do not cross a datagram socket")
+
+    def drops(self):
+        return None
+
+
 class Loop(Contestant):
     """A program of bench/ between a datagram socket and a TAP on a bridge."""
 
@@ -438,5 +460,6 @@ def all_contestants():
             Slirp4netns("slirp4netns", "slirp"),
             Gvproxy("gvproxy", "gv"),
             Ours("ours, offload", "oursoff", *OFFLOAD, offload=True),
+            OursNative("ours, native", "native", offload=True),
             PlainTap("plain TAP, TSO", "taptso", offload=True),
             VethWithOffload("veth, TSO", "vethtso")]

@@ -48,6 +48,7 @@ def command(machine: Machine, address: str, words: list[str]) -> list[str]:
     """The ssh command line for a running VM."""
     options = [f"HostKeyAlias={machine.name}", f"UserKnownHostsFile=\"{machine.path('known_hosts')}\"",
                "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "ConnectTimeout=30",
+               "ConnectionAttempts=30",  # a second each: cloud-init may still restart sshd
                "LogLevel=ERROR"]
     if not machine.settings.get("ssh_key"):
         options.append("IdentitiesOnly=yes")

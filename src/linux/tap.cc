@@ -22,7 +22,6 @@
 namespace vmnet {
 namespace {
 
-constexpr int kVirtioHeaderSize = 12;
 constexpr std::string_view kNodePrefix = ".vmnet-helper-";
 constexpr int kUeventTimeout = 2000;  // milliseconds
 constexpr time_t kStaleNodeAge = 60;  // seconds; a node lives for microseconds
@@ -48,7 +47,7 @@ Status attach_as_tap(int fd, ifreq& request) {
   if (ioctl(fd, TUNSETIFF, &request) != 0) {
     return fail_errno("cannot create a TAP device (TUNSETIFF)", errno);
   }
-  int size = kVirtioHeaderSize;
+  int size = kTapHeaderSize;
   if (ioctl(fd, TUNSETVNETHDRSZ, &size) != 0) {
     return fail_errno("cannot set the TAP's header size (TUNSETVNETHDRSZ)", errno);
   }
@@ -120,6 +119,13 @@ Result<UniqueFd> create_tap(const std::string& name, TapOffload offload) {
 
 // The same offload as it has, asked for once more: an older kernel refuses what it does not know.
 bool knows_udp_segments(int fd) { return ioctl(fd, TUNSETOFFLOAD, kTcpOffload | kUdpOffload) == 0; }
+
+Status set_tap_owner(int fd, uid_t user) {
+  if (ioctl(fd, TUNSETOWNER, static_cast<unsigned long>(user)) != 0) {
+    return fail_errno("cannot make the user the TAP's owner (TUNSETOWNER)", errno);
+  }
+  return {};
+}
 
 Result<NetlinkSocket> open_uevents() {
   constexpr int kKernelEvents = 1;  // the multicast group of the kernel itself; 2 is udev's

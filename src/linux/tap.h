@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+#include <sys/types.h>
+
 #include "base/mac.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -16,6 +18,9 @@
 #include "linux/netlink.h"
 
 namespace vmnet {
+
+// Bytes of the virtio-net header before each frame.
+inline constexpr int kTapHeaderSize = 12;
 
 // What the kernel may leave to us on a TAP: unfinished checksums and unsplit segments.
 enum class TapOffload { kOff, kOn };
@@ -27,6 +32,10 @@ Result<UniqueFd> create_tap(const std::string& name, TapOffload offload);
 // Whether the kernel behind a TAP or macvtap with TapOffload::kOn takes and brings segments of UDP
 // (Linux 6.2). Needs no privilege.
 bool knows_udp_segments(int fd);
+
+// Leaves a TAP that its holder has made persistent and let go to processes of `user` alone: without
+// an owner anyone who can open /dev/net/tun could take it up.
+Status set_tap_owner(int fd, uid_t user);
 
 // Opens the device node of a macvtap that was just created, and sets it up as a TAP. `uevents` is a
 // NETLINK_KOBJECT_UEVENT socket opened before the macvtap was created: the node's number comes from

