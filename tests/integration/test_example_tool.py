@@ -86,7 +86,10 @@ def test_two_vms_on_a_network_of_their_own(tool, host):
     both = [tool.start_small(name, *options) for name in ("one", "two")]
     addresses = [vm.address() for vm in both]
     assert len(set(addresses)) == 2 and all(a.startswith("10.7.0.") for a in addresses)
-    assert wait_until(lambda: "[stats]" in tool.run("logs", "one", "helper").stdout, 10)
+    # As docs/examples.md has it: ./example logs one helper | scripts/stats
+    assert wait_until(lambda: tool.run("logs", "one", "helper").stdout.count("[stats]") > 2, 20)
+    table = run(REPOSITORY / "scripts" / "stats", input=tool.run("logs", "one", "helper").stdout).stdout
+    assert "Mbit/s" in table and table.count("\n") > 2
     for name in ("one", "two"):
         tool.run("stop", name, "--now")
 
