@@ -43,7 +43,8 @@ def nothing_runs(programs=()):
     ("fd", [], "192.168.64."),
     ("socket", ["--operation-mode", "host", "--enable-isolation"], "192.168.128."),
     ("run", ["--start-address", "10.7.0.1", "--end-address", "10.7.0.99", "--subnet-mask",
-             "255.255.255.0"], "10.7.0.")])
+             "255.255.255.0"], "10.7.0."),
+    ("tap", ["--dns", "192.0.2.53"], "192.168.64.")])
 def test_start_and_end(tool, connection, options, network):
     vm = tool.start_small("small", "--connection", connection, *options)
     first = vm.address()
@@ -52,6 +53,7 @@ def test_start_and_end(tool, connection, options, network):
     assert re.search(r"^Starting QEMU: 1 CPU, 256 MB, (KVM|emulated, slow: .+)$", vm.text(), re.M)
     shown = tool.run("list").stdout.splitlines()
     assert re.fullmatch(rf"small +running +qemu +{re.escape(first)} +{SMALL_IMAGE}", shown[1])
+    assert ("tap,id=net0,fd=4" in run("pgrep", "-a", "qemu").stdout) == (connection == "tap")
     programs = tool.programs("small").values()
     vm.interrupt()
     assert vm.wait() == 0
@@ -84,7 +86,10 @@ def test_two_vms_on_a_network_of_their_own(tool, host):
     both = [tool.start_small(name, *options) for name in ("one", "two")]
     addresses = [vm.address() for vm in both]
     assert len(set(addresses)) == 2 and all(a.startswith("10.7.0.") for a in addresses)
-    assert wait_until(lambda: "[stats]" in tool.run("logs", "one", "helper").stdout, 10)
+    # As docs/examples.md has it: ./example logs one helper | scripts/stats
+    assert wait_until(lambda: tool.run("logs", "one", "helper").stdout.count("[stats]") > 2, 20)
+    table = run(REPOSITORY / "scripts" / "stats", input=tool.run("logs", "one", "helper").stdout).stdout
+    assert "Mbit/s" in table and table.count("\n") > 2
     for name in ("one", "two"):
         tool.run("stop", name, "--now")
 
@@ -239,7 +244,7 @@ def test_second_start_of_a_name(tool):
 
 
 @pytest.mark.parametrize("connection", ["fd", *(pytest.param(name, marks=slow)
-                                                for name in ("socket", "run"))])
+                                                for name in ("socket", "run", "tap"))])
 def test_vm_that_dies(tool, connection):
     vm = tool.start_small("small", "--connection", connection)
     vm.address()
