@@ -267,7 +267,8 @@ def test_helper_that_dies(tool):
 
 @pytest.mark.parametrize("connection, finish", [
     ("socket", "stop"), pytest.param("fd", "stop", marks=slow), pytest.param("fd", "start", marks=slow),
-    pytest.param("socket", "start", marks=slow)])
+    pytest.param("socket", "start", marks=slow), pytest.param("run", "stop", marks=slow),
+    pytest.param("tap", "stop", marks=slow)])
 def test_tool_that_is_killed(tool, connection, finish):
     """What it started is ended by `stop`, and by the next start."""
     vm = tool.start_small("small", "--connection", connection)
