@@ -124,6 +124,17 @@ def test_requests_do_not_cross_the_bridge(host, plug_tap, plug):
                                                        p.dst == asking.mac))
 
 
+def test_requests_of_the_host_are_not_the_vms(host, plug_tap):
+    """What goes to the VM is not asked by it."""
+    guest = plug_tap()
+    discover = bytes(guest.dhcp_message("discover", chaddr="02:00:00:00:00:01")).hex()
+    send = ("import socket; link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW);"
+            f"link.bind(('vmnet-shared0', 0)); link.send(bytes.fromhex('{discover}'))")
+    host.run(PYTHON, "-c", send)
+    guest.expect(lambda p: BOOTP in p and p[BOOTP].op == 1, what="the host's request")
+    guest.expect_none(lambda p: BOOTP in p and p[BOOTP].op == 2, what="an answer to it")
+
+
 def test_requests_of_a_vlan_are_not_ours(plug_tap):
     guest = plug_tap()
     plain = guest.dhcp_message("discover")
