@@ -22,9 +22,9 @@ TESTS = ("test_shared_mode.py::test_reaches_gateway_and_internet",
          # No NFT_TABLE_F_PERSIST: a marker tells whose keeper lives.
          "test_native_tap.py::test_network[root]",
          "test_native_tap.py::test_living_devices_are_not_swept",
-         "test_native_tap.py::test_rules_outlive_the_keeper",
-         "test_native_tap.py::test_changed_mac_takes_the_device_away[victim]",
-         "test_native_tap.py::test_checksum_that_would_forge_an_address",
+         "test_native_tap_guards.py::test_rules_outlive_the_keeper",
+         "test_native_tap_guards.py::test_changed_mac_takes_the_device_away[victim]",
+         "test_native_tap_guards.py::test_checksum_that_would_forge_an_address",
          "test_native_tap.py::test_kill_leaves_nothing_after_the_next_life[root-held-everything]",
          "test_native_tap.py::test_kill_leaves_nothing_after_the_next_life[root-persistent-keeper]")
 
