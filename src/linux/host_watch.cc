@@ -2,6 +2,7 @@
 // MAC of a device that the VM holds itself.
 
 #include <cerrno>
+
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
