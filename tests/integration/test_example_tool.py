@@ -162,6 +162,7 @@ def test_tool_that_is_killed(tool, connection, finish):
     vm.process.kill()
     vm.wait()
     assert all(map(alive, programs))
+    assert re.search(r"^small +left over ", tool.run("list").stdout, re.M)
     if finish == "stop":
         assert tool.run("stop", "small").stdout == "Stopped small\n"
     else:
