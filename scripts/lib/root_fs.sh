@@ -32,7 +32,7 @@ make_root_fs() {
   # shellcheck disable=SC2016
   "${as_root[@]}" unshare --mount --pid --fork --mount-proc mmdebstrap --mode=root --variant=minbase \
     --skip=cleanup/apt --customize-hook="APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get --yes --quiet \
-      --download-only --reinstall install ${root_fs_archives[*]}" \
+      -o APT::Install-Recommends=true --download-only --reinstall install ${root_fs_archives[*]}" \
     --customize-hook='mkdir -p "$1/dev/net" && mknod -m 666 "$1/dev/net/tun" c 10 200' \
     bookworm "$new" "$(debian_sources)" < /dev/null 2>&1 | "${as_root[@]}" tee "$log" > /dev/null ||
     { say "mmdebstrap failed: $("${as_root[@]}" tail -n 1 "$log")"; return 1; }
