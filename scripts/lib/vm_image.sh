@@ -8,8 +8,8 @@ readonly kernel_package=linux-image-cloud-amd64
 # In the order of their loading.
 readonly vm_modules=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
                      failover net_failover virtio_net)
-# Loaded on demand: what a VM needs to see this machine's files.
-readonly extra_modules=(fuse virtiofs overlay)
+# Loaded on demand: what a VM needs to see this machine's files, and to notice its power button.
+readonly extra_modules=(fuse virtiofs overlay evdev button)
 
 download_kernel() {
   local package
@@ -82,6 +82,33 @@ make_initramfs() {
   rm -rf "$root"
 }
 
+# build/vm/disk.img: kernel and initramfs as a disk that boots by itself, with an init of its own
+# (tests/support/vm_init/disk_init): a guest for the example tool that is up in seconds.
+make_disk() {
+  local init="$repository/tests/support/vm_init/disk_init" folder="$vm/disk" boot="$vm/boot.img"
+  [[ ! -f $vm/disk.img || $init -nt $vm/disk.img || $vm/initramfs -nt $vm/disk.img ]] || return 0
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp "$init" "$folder/init"
+  # The kernel unpacks both: the second one's init counts.
+  (cd "$folder" && echo init | cpio --quiet --create --format newc --owner 0:0) > "$vm/disk_init.cpio"
+  rm -f "$boot"
+  truncate -s 40M "$boot"
+  mformat -i "$boot" -v BOOT ::
+  mcopy -i "$boot" "$vm/kernel" ::kernel
+  mcopy -i "$boot" "$vm/initramfs" ::initrd
+  mcopy -i "$boot" "$vm/disk_init.cpio" ::init
+  printf 'DEFAULT vm\nLABEL vm\nLINUX kernel\nINITRD initrd,init\nAPPEND console=ttyS0 quiet panic=-1\n' |
+    mcopy -i "$boot" - ::syslinux.cfg
+  syslinux --install "$boot"
+  truncate -s 41M "$vm/disk.img.new"
+  echo "start=1MiB, type=c, bootable" | sfdisk --quiet --label dos "$vm/disk.img.new"
+  dd if=/usr/lib/syslinux/mbr/mbr.bin of="$vm/disk.img.new" conv=notrunc bs=440 count=1 status=none
+  dd if="$boot" of="$vm/disk.img.new" conv=notrunc,sparse bs=1M seek=1 status=none
+  mv "$vm/disk.img.new" "$vm/disk.img"
+  rm -rf "$folder" "$boot" "$vm/disk_init.cpio"
+}
+
 # build/vm/accelerator: kvm where a kernel boots on it within seconds, else tcg. /dev/kvm alone says
 # little: nested virtualisation may open and then hang.
 choose_accelerator() {
@@ -103,5 +130,5 @@ choose_accelerator() {
 # All of build/vm. Fails with one line where it cannot be made.
 make_vm_image() {
   [[ $(uname -m) == x86_64 ]] || { say "the test VM is x86_64 only"; return 1; }
-  fetch_kernel && make_initramfs && choose_accelerator
+  fetch_kernel && make_initramfs && make_disk && choose_accelerator
 }

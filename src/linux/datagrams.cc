@@ -115,12 +115,6 @@ Received DatagramReceiver::receive(int fd, ReceiveBatch& batch, size_t min_size)
   return result;
 }
 
-bool Sender::same_name(const Sender& other) const {
-  size_t size = address_size - offsetof(sockaddr_un, sun_path);
-  return has_name() && address_size == other.address_size &&
-         std::equal(address.sun_path, address.sun_path + size, other.address.sun_path);
-}
-
 Status identify_senders(int fd, bool on) {
   int value = on ? 1 : 0;
   if (::setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &value, sizeof(value)) != 0) {
@@ -258,19 +252,5 @@ void raise_buffers(int fd) {
 }
 
 bool is_disconnect(int error) { return error == ECONNRESET; }
-
-bool connect_to(int fd, const Sender& sender) {
-  int connected = 0;
-  do {
-    connected =
-        ::connect(fd, reinterpret_cast<const sockaddr*>(&sender.address), sender.address_size);
-  } while (connected != 0 && errno == EINTR);
-  return connected == 0;
-}
-
-void disconnect(int fd) {
-  sockaddr none{.sa_family = AF_UNSPEC, .sa_data = {}};
-  [[maybe_unused]] int result = ::connect(fd, &none, sizeof(none));  // cannot fail for AF_UNIX
-}
 
 }  // namespace vmnet

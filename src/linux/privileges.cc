@@ -1,77 +1,25 @@
-// Who the user is, acting as the user for a moment, becoming the user for good.
+// Acting as the user for a moment, becoming the user for good.
 //
 // Sources: credentials(7), capabilities(7), setresuid(2). glibc's set*id functions change all
 // threads, and there is only one yet.
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <string>
 
 #include <fmt/format.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/parse.h"
 #include "linux/capabilities.h"
 #include "network/real_user.h"
 
 namespace vmnet {
 namespace {
-
-// The largest number is no id: setresuid(-1, ...) means "leave it" and succeeds.
-template <typename Id>
-Result<Id> parse_id(const char* name, const char* text) {
-  auto id = parse_unsigned<Id>(text);
-  if (!id || *id == static_cast<Id>(-1)) {
-    return fail(fmt::format("{} '{}': not a user or group number", name, text));
-  }
-  return *id;
-}
-
-Result<std::vector<gid_t>> own_groups() {
-  int count = getgroups(0, nullptr);
-  std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));
-  if (count < 0 || getgroups(count, groups.data()) < 0) {
-    return fail_errno("cannot read the supplementary groups", errno);
-  }
-  return groups;
-}
-
-Result<RealUser> user_of_sudo(const SudoIds& sudo) {
-  if (sudo.uid == nullptr || sudo.gid == nullptr) {
-    return fail(fmt::format("{} is set but {} is not; sudo sets both",
-                            sudo.uid != nullptr ? "SUDO_UID" : "SUDO_GID",
-                            sudo.uid != nullptr ? "SUDO_GID" : "SUDO_UID"));
-  }
-  auto uid = parse_id<uid_t>("SUDO_UID", sudo.uid);
-  if (!uid) return pass(uid);
-  auto gid = parse_id<gid_t>("SUDO_GID", sudo.gid);
-  if (!gid) return pass(gid);
-  errno = 0;
-  const passwd* entry = getpwuid(*uid);
-  if (entry == nullptr) {
-    return fail(fmt::format("SUDO_UID {}: no such user{}", *uid,
-                            errno != 0 ? ": " + errno_text(errno) : ""));
-  }
-  RealUser user{.uid = *uid, .gid = *gid};
-  // The user's groups are not the process's: sudo has replaced them.
-  int count = 64;
-  std::vector<gid_t> groups(static_cast<size_t>(count));
-  while (getgrouplist(entry->pw_name, *gid, groups.data(), &count) < 0) {
-    groups.resize(groups.size() * 2);
-    count = static_cast<int>(groups.size());
-  }
-  groups.resize(static_cast<size_t>(count));
-  user.groups = std::move(groups);
-  return user;
-}
 
 // Takes effective rights back after as_real_user; there is no way on without them.
 class EffectiveRights {
@@ -144,14 +92,6 @@ Status verify_dropped(const RealUser& user) {
 }
 
 }  // namespace
-
-Result<RealUser> find_real_user(const SudoIds& sudo) {
-  bool real_root = getuid() == 0;
-  if (real_root && (sudo.uid != nullptr || sudo.gid != nullptr)) return user_of_sudo(sudo);
-  auto groups = own_groups();
-  if (!groups) return pass(groups);
-  return RealUser{.uid = getuid(), .gid = getgid(), .groups = std::move(*groups)};
-}
 
 Status as_real_user(const RealUser& user, const std::function<Status()>& action) {
   auto rights = EffectiveRights::save();

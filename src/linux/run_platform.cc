@@ -92,19 +92,6 @@ Result<std::string> own_program_path() {
   return std::string(path.data(), static_cast<size_t>(length));
 }
 
-void close_descriptors_from(int first) {
-  if (::close_range(static_cast<unsigned>(first), ~0U, 0) == 0) return;
-  // Linux before 5.9.
-  Directory directory(::opendir("/proc/self/fd"));
-  if (!directory) return;
-  std::vector<int> open_fds;
-  while (const dirent* entry = ::readdir(directory.get())) {
-    if (auto fd = parse_pid(entry->d_name); fd && *fd >= first) open_fds.push_back(*fd);
-  }
-  directory.reset();
-  for (int fd : open_fds) ::close(fd);
-}
-
 bool network_needs_privilege() { return true; }
 
 bool has_file_capabilities(const std::string& path) {

@@ -5,12 +5,14 @@
 // more than 65,535 bytes (Ethernet header included) is segmented by the kernel before the reader.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "base/mac.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "forward/endpoint.h"
+#include "forward/unmerge.h"
 #include "linux/netlink.h"
 
 namespace vmnet {
@@ -43,7 +45,11 @@ class TapEndpoint : public Endpoint {
   Transfer write(const SendBatch& batch) override;
 
  private:
+  // False: refused, errno says why.
+  bool write_frame(std::span<const iovec> parts, Transfer& transfer);
+
   UniqueFd fd_;
+  Unmerger unmerger_;  // for merged frames that the kernel refuses
 };
 
 // A macvtap receives only for its own MAC, so it takes on the MAC that the VM sends from.

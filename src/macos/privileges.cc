@@ -1,6 +1,6 @@
-// Who the user is, acting as the user for a moment, becoming the user for good.
+// Acting as the user for a moment, becoming the user for good.
 //
-// Sources: setuid(2), setgroups(2), getgrouplist(3) of macOS. It has no capabilities and no
+// Sources: setuid(2), setgroups(2) of macOS. It has no capabilities and no
 // setresuid: the set*id functions of a process with effective uid 0 set the real and the saved ids
 // too. The ids are the process's, so that threads of libdispatch change with it. Since macOS 26 the
 // helper may have been started without any privilege; then there is nothing to give up.
@@ -12,77 +12,14 @@
 
 #include <fmt/format.h>
 #include <grp.h>
-#include <pwd.h>
 #include <sys/param.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/parse.h"
 #include "network/real_user.h"
 
 namespace vmnet {
 namespace {
-
-constexpr int kMaxGroupList = 4096;
-
-// The largest number is no id: it means "leave it" to some calls.
-template <typename Id>
-Result<Id> parse_id(const char* name, const char* text) {
-  auto id = parse_unsigned<Id>(text);
-  if (!id || *id == static_cast<Id>(-1)) {
-    return fail(fmt::format("{} '{}': not a user or group number", name, text));
-  }
-  return *id;
-}
-
-Result<std::vector<gid_t>> own_groups() {
-  int count = getgroups(0, nullptr);
-  std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));
-  if (count < 0 || getgroups(count, groups.data()) < 0) {
-    return fail_errno("cannot read the supplementary groups", errno);
-  }
-  return groups;
-}
-
-// The base type of getgrouplist's list is int here, gid_t elsewhere.
-template <typename Group>
-int list_groups(int (*list)(const char*, Group, Group*, int*), const passwd& entry,
-                std::vector<gid_t>& groups) {
-  std::vector<Group> found(groups.size());
-  int count = static_cast<int>(found.size());
-  int result = list(entry.pw_name, static_cast<Group>(entry.pw_gid), found.data(), &count);
-  if (result >= 0) groups.assign(found.begin(), found.begin() + count);
-  return result;
-}
-
-Result<RealUser> user_of_sudo(const SudoIds& sudo) {
-  if (sudo.uid == nullptr || sudo.gid == nullptr) {
-    return fail(fmt::format("{} is set but {} is not; sudo sets both",
-                            sudo.uid != nullptr ? "SUDO_UID" : "SUDO_GID",
-                            sudo.uid != nullptr ? "SUDO_GID" : "SUDO_UID"));
-  }
-  auto uid = parse_id<uid_t>("SUDO_UID", sudo.uid);
-  if (!uid) return pass(uid);
-  auto gid = parse_id<gid_t>("SUDO_GID", sudo.gid);
-  if (!gid) return pass(gid);
-  errno = 0;
-  const passwd* entry = getpwuid(*uid);
-  if (entry == nullptr) {
-    return fail(fmt::format("SUDO_UID {}: no such user{}", *uid,
-                            errno != 0 ? ": " + errno_text(errno) : ""));
-  }
-  RealUser user{.uid = *uid, .gid = *gid, .groups = {}};
-  // The user's groups are not the process's: sudo has replaced them.
-  std::vector<gid_t> groups(NGROUPS_MAX);
-  while (list_groups(getgrouplist, *entry, groups) < 0) {
-    if (groups.size() >= kMaxGroupList) {
-      return fail(fmt::format("SUDO_UID {}: the user's groups cannot be listed", *uid));
-    }
-    groups.resize(groups.size() * 2);
-  }
-  user.groups = std::move(groups);
-  return user;
-}
 
 // setgroups(2) takes NGROUPS_MAX groups at most. The type of the count is int here, size_t
 // elsewhere.
@@ -122,14 +59,6 @@ Status verify_dropped(const RealUser& user, bool had_privilege) {
 }
 
 }  // namespace
-
-Result<RealUser> find_real_user(const SudoIds& sudo) {
-  bool real_root = getuid() == 0;
-  if (real_root && (sudo.uid != nullptr || sudo.gid != nullptr)) return user_of_sudo(sudo);
-  auto groups = own_groups();
-  if (!groups) return pass(groups);
-  return RealUser{.uid = getuid(), .gid = getgid(), .groups = std::move(*groups)};
-}
 
 Status as_real_user(const RealUser& user, const std::function<Status()>& action) {
   if (geteuid() != 0) return action();  // the user already

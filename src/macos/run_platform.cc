@@ -8,7 +8,6 @@
 #include <sys/proc_info.h>
 #include <unistd.h>
 
-#include "macos/open_descriptors.h"
 #include "macos/system_version.h"
 #include "run/platform.h"
 
@@ -62,8 +61,6 @@ Result<std::string> own_program_path() {
   if (length <= 0) return fail_errno("cannot find my own program file", errno);
   return std::string(path.data(), static_cast<size_t>(length));
 }
-
-void close_descriptors_from(int first) { close_descriptors_but(first, {}); }
 
 bool network_needs_privilege() {
   auto version = system_version();

@@ -23,6 +23,9 @@ struct SudoIds {
   const char* gid = nullptr;
 };
 
+// The supplementary groups of the process.
+Result<std::vector<gid_t>> own_groups();
+
 // The real uid and gid of the process; where the real uid is 0, those of `sudo` if present (both
 // or an error; strict decimal numbers of a user that exists).
 Result<RealUser> find_real_user(const SudoIds& sudo);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "helper/usage_text.h"
 #include "run/find_helper.h"
@@ -21,13 +22,13 @@ namespace {
 constexpr std::string_view kPart = "vmnet-run";
 
 // 0 to 2 are open and nothing else is: what COMMAND and the helper inherit is what we give them.
-bool clean_descriptors() {
+Status clean_descriptors() {
   int fd = 0;
   do {
     fd = ::open("/dev/null", O_RDWR);
   } while (fd >= 0 && fd <= STDERR_FILENO);
-  close_descriptors_from(STDERR_FILENO + 1);
-  return fd >= 0;
+  if (fd < 0) return fail_errno("cannot open /dev/null", errno);
+  return close_descriptors_but(STDERR_FILENO + 1, {});
 }
 
 int fail_with(const Error& error) {
@@ -47,7 +48,7 @@ void warn_if_replaceable(const std::string& helper) {
 }
 
 int run(std::span<const char* const> argv) {
-  if (!clean_descriptors()) return 1;
+  if (auto cleaned = clean_descriptors(); !cleaned) return fail_with(cleaned.error());
   if (::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
     return fail_with({.message = "must not be setuid or setgid: only vmnet-helper needs privilege",
                       .os_errno = 0});

@@ -14,9 +14,6 @@ namespace vmnet {
 // The running program's own file, symbolic links resolved, whatever argv[0] says.
 Result<std::string> own_program_path();
 
-// Closes every descriptor from `first` on.
-void close_descriptors_from(int first);
-
 // Whether a network can only be made with privilege (macOS before 26, Linux always).
 bool network_needs_privilege();
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import zlib
 
 import pytest
 
@@ -17,8 +18,21 @@ from support.helper import Helper  # noqa: E402
 from support.lab import WORK, Lab, require_lab  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--shard", default="1/1", metavar="K/N",
+                     help="run the K-th of N shares of the tests, chosen by name")
+
+
 def pytest_configure(config):
     require_lab()
+
+
+def pytest_collection_modifyitems(config, items):
+    share, shares = map(int, config.getoption("--shard").split("/"))
+    other = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares != share - 1]
+    if other:
+        config.hook.pytest_deselected(items=other)
+        items[:] = [item for item in items if item not in set(other)]
 
 
 @pytest.fixture(scope="session")

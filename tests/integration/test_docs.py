@@ -207,7 +207,6 @@ def test_forwarding_and_the_guarded_uplink(lab, host, start, first, reached):
     helper = start()
     if first == "helper":
         host.sysctl(net__ipv4__ip_forward=1)
-    print(host.run("nft","list","ruleset").stdout, host.run("sh","-c","sysctl -a 2>/dev/null | grep -E 'ipv4.*[.]forwarding|rp_filter'").stdout)
     assert reaches_containers(lab, host) == reached
     helper.stop()
     host.sysctl(net__ipv4__ip_forward=0)

@@ -98,6 +98,19 @@ def test_qemu(host, script):
     assert not list(pathlib.Path("/tmp").glob("tmp.*"))
 
 
+def test_vfkit(host, folder):
+    """vfkit.sh, with a program in vfkit's place that tells what it was given."""
+    stand_in = folder / "vfkit"
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nreadlink /proc/self/fd/4\n')
+    stand_in.chmod(0o755)
+    done = host.run("env", f"PATH={folder}:/usr/bin:/bin", f"VMNET_RUN={SUDO.runner()}",
+                    EXAMPLES / "vfkit.sh", "--cpus", "2", "a b", user="alice")
+    line, *given, fd = done.stdout.splitlines()
+    assert line.startswith('{"vmnet_interface_id"') and fd.startswith("socket:")
+    assert given == ["--cpus", "2", "a b", "--device", "virtio-net,fd=4,mac=52:54:00:5c:0d:01"]
+    assert wait_for_no_helper()
+
+
 # What the docs say
 
 def test_every_option_is_documented_and_completed():

@@ -6,20 +6,22 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <vector>
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include "base/descriptors.h"
+
+// POSIX: declared by the program that wants it; glibc does all the same.
+extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace vmnet {
 namespace {
 
-// Sockets, TAP, keeper, netlink, standard ones: two dozen, with room.
+// Sockets, what the platform's network holds, standard ones: two dozen, with room.
 constexpr rlim_t kDescriptors = 64;
 
 Status open_standard_descriptors() {
@@ -35,6 +37,7 @@ void reset_signals() {
   struct sigaction action{};
   action.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, nullptr);
+  // SIGPIPE also because not every platform has MSG_NOSIGNAL.
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, nullptr);
   sigaction(SIGXFSZ, &action, nullptr);
@@ -64,10 +67,16 @@ Status set_limits() {
   return {};
 }
 
-// A copy that outlives clearenv().
+// A copy that outlives the environment.
 const char* kept_variable(const char* name) {
   const char* value = getenv(name);
   return value == nullptr ? nullptr : strdup(value);
+}
+
+// POSIX has no clearenv().
+void clear_environment() {
+  static std::array<char*, 1> empty{};
+  environ = empty.data();
 }
 
 }  // namespace
@@ -80,28 +89,14 @@ Result<StartContext> sanitise_process() {
   if (auto set = set_limits(); !set) return pass(set);
   StartContext context{.sudo_uid = kept_variable("SUDO_UID"),
                        .sudo_gid = kept_variable("SUDO_GID"),
-                       .directory = UniqueFd(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC))};
-  clearenv();
+                       .directory = hold_working_directory()};
+  clear_environment();
   if (chdir("/") != 0) return fail_errno("cannot change to /", errno);
   return context;
 }
 
 Status close_stray_descriptors(int keep, int keep_too) {
-  std::vector<unsigned> kept;
-  for (int fd : {keep, keep_too}) {
-    if (fd > STDERR_FILENO) kept.push_back(static_cast<unsigned>(fd));
-  }
-  std::ranges::sort(kept);
-  kept.push_back(~0U);
-  unsigned first = STDERR_FILENO + 1;
-  for (unsigned next : kept) {
-    // close_range: Linux 5.9, which the keeper's nftables owner flag (5.12) implies.
-    if (first < next && syscall(SYS_close_range, first, next - 1, 0) != 0) {
-      return fail_errno("cannot close inherited descriptors", errno);
-    }
-    first = next + 1;
-  }
-  return {};
+  return close_descriptors_but(STDERR_FILENO + 1, std::array{keep, keep_too});
 }
 
 }  // namespace vmnet
