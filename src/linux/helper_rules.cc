@@ -42,8 +42,8 @@ std::vector<NftElement> elements(const std::vector<std::string>& interfaces) {
 Status check_uplinks(const GuardedUplinks& uplinks) {
   size_t count = std::max(uplinks.ipv4.size(), uplinks.ipv6.size());
   if (count <= kMaxGuardedUplinks) return {};
-  return fail(fmt::format("the host has {} uplinks, at most {} are supported", count,
-                          kMaxGuardedUplinks));
+  return fail(
+      fmt::format("the host has {} uplinks, at most {} are supported", count, kMaxGuardedUplinks));
 }
 
 }  // namespace

@@ -20,7 +20,8 @@
 
 namespace vmnet {
 
-// Interfaces whose forwarding was switched on for our VMs: they forward nothing else of that family.
+// Interfaces whose forwarding was switched on for our VMs: they forward nothing else of that
+// family.
 struct GuardedUplinks {
   std::vector<std::string> ipv4;
   std::vector<std::string> ipv6;
