@@ -21,8 +21,8 @@ from .report import Failure, complain, step
 from .session import Session
 
 COMMANDS = ("list", "ssh", "stop", "delete", "logs")
-DESCRIPTION = """Creates the virtual machine NAME, or starts it when it is there, on vmnet-helper's network.
-Ends with the line 'Virtual machine IP address: ...' and keeps the VM running until Control+C,
+DESCRIPTION = """Creates the virtual machine NAME, or starts it when it is there, on vmnet-helper's
+network. Ends with the line 'Virtual machine IP address: ...' and keeps the VM running until Control+C,
 './example stop NAME' or the VM's own shutdown."""
 COMMANDS_HELP = """commands:
   ./example list                              the VMs, their state and address

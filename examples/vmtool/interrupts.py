@@ -19,8 +19,11 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
+    """Raises one Interrupted; what comes after it, while all is being stopped, asks for haste."""
+
     def __init__(self):
         self.came: list[int] = []
+        self.raised = False
         self.holds = 0
 
     def watch(self) -> None:
@@ -29,25 +32,29 @@ class Interrupts:
 
     def handle(self, number: int, _frame) -> None:
         self.came.append(number)
-        if self.holds == 0:
-            raise Interrupted(number)
+        self.raise_one()
+
+    def raise_one(self) -> None:
+        if self.came and self.holds == 0 and not self.raised:
+            self.raised = True
+            raise Interrupted(self.came[0])
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """What comes meanwhile is raised at the end."""
-        before = len(self.came)
         self.holds += 1
         try:
             yield
         finally:
             self.holds -= 1
-        if self.holds == 0 and len(self.came) > before:
-            raise Interrupted(self.came[-1])
+        self.raise_one()
 
-    def hold_for_good(self) -> int:
-        """From now on they are only counted, in `came`; returns how many came before."""
+    def hold_for_good(self) -> None:
+        """From now on they ask for haste alone."""
         self.holds += 1
-        return len(self.came)
+
+    def haste(self) -> bool:
+        return len(self.came) > (1 if self.raised else 0)
 
 
 # One for the process, as its signals are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -11,7 +12,11 @@ class Failure(Exception):
 
 
 def step(text: str) -> None:
-    print(text, flush=True)
+    """Prints a line. A reader that has gone must not keep a run from its orderly end."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def complain(text: str) -> None:

@@ -71,8 +71,8 @@ def network_config(mac: str, static: StaticAddress | None, dns: list[str]) -> di
 
 
 def write(machine: Machine, mac: str, static: StaticAddress | None, dns: list[str]) -> pathlib.Path:
-    """Makes seed.iso; `dns` is for a VM with DHCP that is to ask others. cloud-init does its work once for an instance id: another network or user is
-    another instance."""
+    """Makes seed.iso; `dns` is for a VM with DHCP that is to ask others. cloud-init does its work once
+    for an instance id: another network or user is another instance."""
     user = "#cloud-config\n" + json.dumps(user_data(machine), indent=1) + "\n"
     network = json.dumps(network_config(mac, static, dns), indent=1) + "\n"
     content = hashlib.sha256((user + network).encode()).hexdigest()[:16]

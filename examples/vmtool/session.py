@@ -138,11 +138,11 @@ class Session:
     # The end
 
     def stop(self) -> None:
-        before = INTERRUPTS.hold_for_good()
+        INTERRUPTS.hold_for_good()
         if self.vm and not self.vm.ended():
             step("Stopping the VM")
             if self.driver.ask_to_stop(self.machine):
-                self.wait_for_shutdown(SHUTDOWN_SECONDS if self.answered else EARLY_SECONDS, before)
+                self.wait_for_shutdown(SHUTDOWN_SECONDS if self.answered else EARLY_SECONDS)
             self.vm.stop()
         if self.connection:
             self.connection.stop()
@@ -150,10 +150,10 @@ class Session:
             self.machine.forget_run()
         self.machine.release()
 
-    def wait_for_shutdown(self, seconds: float, before: int) -> None:
+    def wait_for_shutdown(self, seconds: float) -> None:
         """Gives the guest its time, unless the user does not."""
         deadline = time.monotonic() + seconds
         while not self.vm.ended() and time.monotonic() < deadline:
-            if len(INTERRUPTS.came) > before:
+            if INTERRUPTS.haste():
                 return
             time.sleep(0.1)

@@ -1,6 +1,6 @@
 # Makes what a test VM boots from, in build/vm: Debian's cloud kernel, downloaded and unpacked but
-# never installed, and an initramfs of busybox and iperf3 whose init takes commands over the serial
-# console (tests/support/vm_init). Source it after common.sh.
+# never installed, and an initramfs of busybox, iperf3, tcpdump and ethtool whose init takes
+# commands over the serial console (tests/support/vm_init). Source it after common.sh.
 # shellcheck shell=bash disable=SC2154
 
 readonly vm="$repository/build/vm"
@@ -55,11 +55,12 @@ make_root() {
   local root=$1 name number=10
   mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,run,modules/extra}
   ln -s bin "$root/sbin"
+  echo 'root:x:0:0:root:/:/bin/sh' > "$root/etc/passwd"  # tcpdump asks for its user
   cp "$(command -v busybox)" "$root/bin/busybox"
   for name in $(busybox --list); do
     [[ $name == busybox ]] || ln -s busybox "$root/bin/$name"
   done
-  add_program "$root" "$(command -v iperf3)"
+  for name in iperf3 tcpdump ethtool; do add_program "$root" "$(command -v "$name")"; done
   for name in "${vm_modules[@]}"; do
     copy_module "$name" "$root/modules/$number-$name.ko"
     number=$((number + 1))

@@ -16,6 +16,7 @@ from support import installation, snapshot  # noqa: E402
 from support.guest import Guest  # noqa: E402
 from support.helper import Helper  # noqa: E402
 from support.lab import WORK, Lab, require_lab  # noqa: E402
+from support.native_tap import native_guest  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -128,6 +129,27 @@ def plug(start):
         return guest
 
     return make
+
+
+@pytest.fixture
+def plug_tap(start):
+    """As `plug`, with --tap: the VM holds the device itself."""
+    guests = []
+
+    def make(*options, mac=None, **arguments):
+        guest = native_guest(start("--tap", *options, **arguments), mac)
+        guests.append(guest)
+        return guest
+
+    yield make
+    for guest in guests:
+        guest.socket.close()
+
+
+@pytest.fixture(params=["socket", "tap"])
+def plug_either(request):
+    """`plug` and `plug_tap` in turn: what holds for a VM holds for one that has its device itself."""
+    return request.getfixturevalue({"socket": "plug", "tap": "plug_tap"}[request.param])
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_tutorial_of_qemu(host):
         vm.booted()
         assert vm.interface()["ip_address"] == "192.168.64.70", "the address that the page tells"
         take_lease(vm)
-        assert "192.168.64.70" in need(vm.run("ip address show eth0")).output
+        assert "192.168.64.70" in need(vm.run("ip address show eth0"))
         ping(vm, "192.168.64.1")
         resolve(vm)
         fetch(vm, f"http://{INTERNET.name}/", UPLINK_ADDRESS)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -42,7 +43,8 @@ def nothing_runs(programs=()):
     ("fd", [], "192.168.64."),
     ("socket", ["--operation-mode", "host", "--enable-isolation"], "192.168.128."),
     ("run", ["--start-address", "10.7.0.1", "--end-address", "10.7.0.99", "--subnet-mask",
-             "255.255.255.0"], "10.7.0.")])
+             "255.255.255.0"], "10.7.0."),
+    ("tap", ["--dns", "192.0.2.53"], "192.168.64.")])
 def test_start_and_end(tool, connection, options, network):
     vm = tool.start_small("small", "--connection", connection, *options)
     first = vm.address()
@@ -51,6 +53,7 @@ def test_start_and_end(tool, connection, options, network):
     assert re.search(r"^Starting QEMU: 1 CPU, 256 MB, (KVM|emulated, slow: .+)$", vm.text(), re.M)
     shown = tool.run("list").stdout.splitlines()
     assert re.fullmatch(rf"small +running +qemu +{re.escape(first)} +{SMALL_IMAGE}", shown[1])
+    assert ("tap,id=net0,fd=4" in run("pgrep", "-a", "qemu").stdout) == (connection == "tap")
     programs = tool.programs("small").values()
     vm.interrupt()
     assert vm.wait() == 0
@@ -83,7 +86,10 @@ def test_two_vms_on_a_network_of_their_own(tool, host):
     both = [tool.start_small(name, *options) for name in ("one", "two")]
     addresses = [vm.address() for vm in both]
     assert len(set(addresses)) == 2 and all(a.startswith("10.7.0.") for a in addresses)
-    assert wait_until(lambda: "[stats]" in tool.run("logs", "one", "helper").stdout, 10)
+    # As docs/examples.md has it: ./example logs one helper | scripts/stats
+    assert wait_until(lambda: tool.run("logs", "one", "helper").stdout.count("[stats]") > 2, 20)
+    table = run(REPOSITORY / "scripts" / "stats", input=tool.run("logs", "one", "helper").stdout).stdout
+    assert "Mbit/s" in table and table.count("\n") > 2
     for name in ("one", "two"):
         tool.run("stop", name, "--now")
 
@@ -99,6 +105,22 @@ def test_shutdown_from_within(tool):
         tool.home / "vms" / "small" / "control.sock")
     assert vm.wait() == 0 and vm.lines[-1] == "The VM has shut down"
     assert wait_for_no_helper()
+
+
+@pytest.mark.parametrize("driver, connection", [("vfkit", "fd"), ("krunkit", "socket"),
+                                                pytest.param("krunkit", "run", marks=slow)])
+def test_other_drivers(tool, folder, driver, connection):
+    """With a stand-in for the driver, which reads its options and runs QEMU."""
+    bin = folder / "bin"
+    bin.mkdir(mode=0o755)
+    shutil.copy(REPOSITORY / "tests" / "support" / "stand_in_driver.py", bin / driver)
+    vm = tool.start_small("small", "--driver", driver, "--connection", connection,
+                          PATH=f"{bin}:/usr/bin:/bin")
+    vm.address()
+    assert f"Starting {driver}: 1 CPU, 256 MB" in vm.lines
+    vm.interrupt()
+    assert vm.wait() == 0 and nothing_runs()
+    assert tool.files("small") == KEPT - {"disk.qcow2"} | {"disk.raw"}
 
 
 @slow
@@ -222,7 +244,7 @@ def test_second_start_of_a_name(tool):
 
 
 @pytest.mark.parametrize("connection", ["fd", *(pytest.param(name, marks=slow)
-                                                for name in ("socket", "run"))])
+                                                for name in ("socket", "run", "tap"))])
 def test_vm_that_dies(tool, connection):
     vm = tool.start_small("small", "--connection", connection)
     vm.address()
@@ -262,6 +284,19 @@ def test_tool_that_is_killed(tool, connection, finish):
         again.address()
         tool.run("stop", "small", "--now")
     assert nothing_runs(programs)
+
+
+def test_reader_that_has_gone(tool):
+    """./example small | true"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(tool.command("small", "--image", SMALL_IMAGE, "--memory", "256M"),
+                          env=tool.env, stdout=writer, stderr=subprocess.PIPE) as vm:
+        os.close(writer)
+        assert wait_until(lambda: "starting" in tool.run("list").stdout, 20, 0.2)
+        tool.run("stop", "small", "--now")
+        assert vm.wait(20) == 143 and vm.stderr.read() == b""
+    assert nothing_runs() and tool.files("small") == KEPT
 
 
 @pytest.mark.parametrize("moment", ["^Started vmnet-helper", "^Starting QEMU", "^Waiting"])

@@ -78,7 +78,7 @@ def qemu_options():
 
 
 @pytest.mark.real_vm
-@pytest.mark.parametrize("script", ["qemu.sh", "qemu-socket.sh"])
+@pytest.mark.parametrize("script", ["qemu.sh", "qemu-socket.sh", "qemu-tap.sh"])
 def test_qemu(host, script):
     """QEMU by each transport: the VM gets the address that was promised and reaches its gateway."""
     command = [*host.prefix("alice"), "env", "TMPDIR=/tmp",

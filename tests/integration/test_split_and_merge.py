@@ -167,8 +167,8 @@ class Flows:
         self.state = {"sequence": r.getrandbits(32), "ack": r.getrandbits(32), "flags": ACK,
                       "window": r.randrange(1 << 16), "options": random_options(r), "ttl": 64,
                       "tos": r.choice((0, 0, 1, 2, 0xB8)), "id": r.randrange(1 << 16),
-                      "step": r.choice((0, 1, 1)), "fragment": 0x4000, "label": r.getrandbits(20),
-                      "urgent": 0}
+                      "step": r.choice((0, 1, 1)), "fragment": r.choice((0x4000, 0x4000, 0)),
+                      "label": r.getrandbits(20), "urgent": 0}
         size = r.choice((1448, 536, 100, r.randrange(1, 1400)))
         size = min(size, 1500 - 60 - max(4, len(self.state["options"])))
         found = [self.segment(ports, size, index) for index in range(r.choice((1, 2, 3, 4, 8)))]
@@ -186,7 +186,7 @@ class Flows:
                 {"flags": ACK | ECE}, {"flags": ACK | CWR}, {"flags": ACK | URG, "urgent": 1},
                 {"flags": RST}, {"flags": SYN}, {"flags": ACK | PSH}, {"flags": 0},
                 {"ttl": r.randrange(256)}, {"tos": 3}, {"window": 5}, {"ack": state["ack"] + 1},
-                {"options": b"\1\1\1\1"}, {"id": r.randrange(1 << 16)}, {"fragment": 0},
+                {"options": b"\1\1\1\1"}, {"id": r.randrange(1 << 16)}, {"fragment": 0xC000},
                 {"fragment": 0x2000}, {"label": 7}, {"urgent": 9},
                 {"sequence": state["sequence"] + 1})))
         length = r.choice((0, 1, size, r.randrange(size + 1))) if r.random() < 0.1 else size
