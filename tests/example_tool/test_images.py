@@ -214,11 +214,20 @@ def test_fedora_takes_the_newest_release():
             distributions.fedora("x86_64", pages({"releases.json": broken}))
 
 
-def test_alpine():
-    found = distributions.alpine("aarch64", pages({".sha512": "5" * 128 + "\n"}))
-    assert "aarch64-uefi-cloudinit" in found.address and found.digest == "5" * 128
-    with pytest.raises(Failure):
-        distributions.alpine("x86_64", pages({".sha512": "<html>"}))
+def test_alpine_takes_the_newest_release():
+    listing = "".join(f'<a href="{name}">{name}</a>\n' for name in (
+        "nocloud_alpine-3.23.9-aarch64-uefi-cloudinit-r0.qcow2",
+        "nocloud_alpine-3.23.10-aarch64-uefi-cloudinit-r0.qcow2",
+        "nocloud_alpine-3.23.10-aarch64-uefi-cloudinit-r0.qcow2.sha512",
+        "nocloud_alpine-3.23.11-aarch64-uefi-tiny-r0.qcow2",
+        "generic_alpine-3.23.12-aarch64-uefi-cloudinit-r0.qcow2",
+        "nocloud_alpine-3.23.13-x86_64-bios-cloudinit-r0.qcow2"))
+    found = distributions.alpine("aarch64", pages({"/cloud/": listing, ".sha512": "5" * 128 + "\n"}))
+    assert found.address.endswith("/nocloud_alpine-3.23.10-aarch64-uefi-cloudinit-r0.qcow2")
+    assert found.digest == "5" * 128
+    for listing, digest in (("<html>", "5" * 128), (listing, "<html>")):
+        with pytest.raises(Failure):
+            distributions.alpine("x86_64", pages({"/cloud/": listing, ".sha512": digest}))
 
 
 def test_bsd_checksums_and_missing_ones():
