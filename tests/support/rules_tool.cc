@@ -49,6 +49,15 @@ vmnet::Ipv4Subnet subnet(std::string_view text) {
           .prefix_length = vmnet::parse_unsigned<uint8_t>(text.substr(slash + 1)).value()};
 }
 
+// "eth0": for both families, "ipv4/eth0" and "ipv6/eth0": for one.
+void guard(vmnet::GuardedForwarding& uplinks, std::string_view word) {
+  bool only_ipv4 = word.starts_with("ipv4/");
+  bool only_ipv6 = word.starts_with("ipv6/");
+  if (only_ipv4 || only_ipv6) word.remove_prefix(5);
+  if (!only_ipv6) uplinks.ipv4.emplace_back(word);
+  if (!only_ipv4) uplinks.ipv6.emplace_back(word);
+}
+
 void set_mode(RuleConfig& config, std::string_view mode) {
   config.mode = mode == "shared"    ? vmnet::Mode::kShared
                 : mode == "bridged" ? vmnet::Mode::kBridged
@@ -81,10 +90,9 @@ bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
   else if (key == "isolation")
     config.isolation = value == "1";
   else if (key == "uplink")
-    config.guarded.ipv4.emplace_back(value);
+    guard(config.guarded, value);
   else
     return false;
-  config.guarded.ipv6 = config.guarded.ipv4;
   return true;
 }
 
@@ -103,9 +111,9 @@ bool obey(HelperRules& rules, const std::string& line) {
     return true;
   }
   if (command == "uplinks") {
-    std::vector<std::string> uplinks;
-    while (words >> word) uplinks.push_back(word);
-    done = rules.set_guarded({.ipv4 = uplinks, .ipv6 = uplinks});
+    vmnet::GuardedForwarding uplinks;
+    while (words >> word) guard(uplinks, word);
+    done = rules.set_guarded(uplinks);
   } else if (command == "remove") {
     done = rules.remove();
   } else {
