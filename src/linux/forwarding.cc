@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "linux/links.h"
+#include "linux/routes.h"
 #include "linux/sysctl.h"
 
 namespace vmnet {
@@ -20,64 +22,98 @@ std::string force_forwarding(const std::string& device) {
 }
 std::string accept_ra(const std::string& device) { return "ipv6/conf/" + device + "/accept_ra"; }
 
-// Switches one device's setting on, remembering what it was.
+// Switches one device's setting on, noting what it was.
 Status switch_on(OldSetting::Key key, const std::string& device, const std::string& path,
-                 const std::function<Status(const OldSetting&)>& remember) {
+                 SettingNotes& notes) {
   auto old = read_sysctl(path);
   if (!old) return pass(old);
   if (*old != 0) return {};
-  if (auto noted = remember({.key = key, .device = device, .value = *old}); !noted) return noted;
+  if (auto noted = notes.add({.key = key, .device = device, .value = *old}); !noted) return noted;
   return write_sysctl(path, 1);
 }
 
-// The value of a setting of every device (and of "default"), to be put back later.
-std::vector<std::pair<std::string, int>> values_of_all(std::string (*path)(const std::string&)) {
+// The forwarding of every device (and of "default"), to be put back later.
+std::vector<std::pair<std::string, int>> ipv6_forwarding_of_all() {
   std::vector<std::pair<std::string, int>> values;
   for (const std::string& device : list_sysctl_folder("ipv6/conf")) {
     if (device == "all") continue;
-    if (auto value = read_sysctl(path(device))) values.emplace_back(device, *value);
+    if (auto value = read_sysctl(ipv6_forwarding(device))) values.emplace_back(device, *value);
   }
   return values;
 }
 
-// Runs `action`, which switches some IPv6 forwarding on, without the host losing its routes from
-// router advertisements: the kernel forgets those of every device whose accept_ra is not 2 (and the
-// device takes no more), whichever device's switch it is (net/ipv6/addrconf.c,
-// addrconf_fixup_forwarding).
-template <typename Action>
-Status keeping_advertised_routes(const Action& action) {
-  auto accepting = values_of_all(accept_ra);
-  for (const auto& [device, old] : accepting) {
-    if (old == 1) (void)write_sysctl(accept_ra(device), 2);
+constexpr int kAcceptAlways = 2;  // advertisements, also as a router
+
+// The accept_ra of the devices whose default route is the kernel's own, of an advertisement: 1.
+// (A daemon that reads advertisements itself has it at 0.)
+Result<std::vector<OldSetting>> list_accepting(NetlinkSocket& netlink) {
+  std::vector<OldSetting> accepting;
+  auto devices = list_advertised_uplinks(netlink);
+  if (!devices) return pass(devices);
+  for (int device : *devices) {
+    auto link = find_link(netlink, device);
+    if (!link) continue;  // it has just gone
+    auto value = read_sysctl(accept_ra(link->name));
+    if (!value || *value != 1) continue;
+    accepting.push_back({.key = OldSetting::Key::kAcceptRa, .device = link->name, .value = 1});
   }
-  Status result = action();
-  for (const auto& [device, old] : accepting) (void)ensure_sysctl(accept_ra(device), old);
+  return accepting;
+}
+
+// A value that is no more what we set it to is somebody else's by now.
+Status restore_accept_ra(const OldSetting& old) {
+  auto now = read_sysctl(accept_ra(old.device));
+  if (!now || *now != kAcceptAlways) return {};
+  return write_sysctl(accept_ra(old.device), old.value);
+}
+
+Status raise_accept_ra(const std::vector<OldSetting>& accepting, SettingNotes& notes) {
+  for (const OldSetting& old : accepting) {
+    if (auto noted = notes.add(old); !noted) return noted;
+    if (auto set = write_sysctl(accept_ra(old.device), kAcceptAlways); !set) return set;
+  }
+  return {};
+}
+
+// Runs `action`, which switches some IPv6 forwarding on, without the host losing its default routes
+// from router advertisements: the kernel forgets those of every device whose accept_ra is not 2,
+// whichever device's switch it is (net/ipv6/addrconf.c, addrconf_fixup_forwarding).
+template <typename Action>
+Status keeping_advertised_routes(SettingNotes& notes, const Action& action) {
+  auto accepting = list_accepting(notes.netlink());
+  if (!accepting) return pass(accepting);
+  Status result = raise_accept_ra(*accepting, notes);
+  if (result) result = action();
+  for (const OldSetting& old : *accepting) {
+    Status restored = restore_accept_ra(old);
+    if (restored) restored = notes.remove(old);
+    if (!restored && result) result = restored;
+  }
   return result;
 }
 
 // Flips the one switch of older kernels and nothing else: it also sets every device's own.
-Status flip_ipv6_forwarding(int value) {
-  return keeping_advertised_routes([value] {
-    auto forwarding = values_of_all(ipv6_forwarding);
+Status flip_ipv6_forwarding(int value, SettingNotes& notes) {
+  return keeping_advertised_routes(notes, [value] {
+    auto forwarding = ipv6_forwarding_of_all();
     auto flipped = write_sysctl(ipv6_forwarding("all"), value);
     for (const auto& [device, old] : forwarding) (void)ensure_sysctl(ipv6_forwarding(device), old);
     return flipped;
   });
 }
 
-Status enable_ipv6(const std::vector<std::string>& uplinks,
-                   const std::function<Status(const OldSetting&)>& remember) {
+Status enable_ipv6(const std::vector<std::string>& uplinks, SettingNotes& notes) {
   if (auto all = read_sysctl(ipv6_forwarding("all")); all && *all != 0) return {};
   if (!kernel_has_force_forwarding()) {
     if (uplinks.empty()) return {};
     OldSetting old{.key = OldSetting::Key::kIpv6Forwarding, .device = "all", .value = 0};
-    if (auto noted = remember(old); !noted) return noted;
-    return flip_ipv6_forwarding(1);
+    if (auto noted = notes.add(old); !noted) return noted;
+    return flip_ipv6_forwarding(1, notes);
   }
   Status result;
   for (const std::string& device : uplinks) {
-    auto done = switch_on(OldSetting::Key::kIpv6ForceForwarding, device, force_forwarding(device),
-                          remember);
+    auto done =
+        switch_on(OldSetting::Key::kIpv6ForceForwarding, device, force_forwarding(device), notes);
     if (!done && result) result = done;
   }
   return result;
@@ -95,7 +131,7 @@ bool host_has_ipv6() {
   return true;
 }
 
-Status configure_bridge(const std::string& bridge, bool routes, bool ipv6) {
+Status configure_bridge(const std::string& bridge, bool routes, bool ipv6, SettingNotes& notes) {
   if (routes) {
     if (auto set = ensure_sysctl(ipv4_forwarding(bridge), 1); !set) return set;
   }
@@ -105,28 +141,27 @@ Status configure_bridge(const std::string& bridge, bool routes, bool ipv6) {
   if (auto set = ensure_sysctl(accept_ra(bridge), 0); !set) return set;
   if (!routes) return {};
   // Its own switch makes neighbour advertisements say "router": without, guests drop the route.
-  auto set = keeping_advertised_routes([&] { return ensure_sysctl(ipv6_forwarding(bridge), 1); });
+  auto set = keeping_advertised_routes(
+      notes, [&bridge] { return ensure_sysctl(ipv6_forwarding(bridge), 1); });
   if (!set) return set;
   if (!kernel_has_force_forwarding()) return {};
   return ensure_sysctl(force_forwarding(bridge), 1);
 }
 
-Status enable_forwarding(const UplinkNames& uplinks, bool ipv6,
-                         const std::function<Status(const OldSetting&)>& remember) {
+Status enable_forwarding(const UplinkNames& uplinks, bool ipv6, SettingNotes& notes) {
   Status result;
   for (const std::string& device : uplinks.ipv4) {
-    auto done =
-        switch_on(OldSetting::Key::kIpv4Forwarding, device, ipv4_forwarding(device), remember);
+    auto done = switch_on(OldSetting::Key::kIpv4Forwarding, device, ipv4_forwarding(device), notes);
     if (!done && result) result = done;
   }
   if (ipv6) {
-    auto done = enable_ipv6(uplinks.ipv6, remember);
+    auto done = enable_ipv6(uplinks.ipv6, notes);
     if (!done && result) result = done;
   }
   return result;
 }
 
-void restore_forwarding(const std::vector<OldSetting>& settings) {
+void restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes) {
   for (const OldSetting& old : settings) {
     Status restored;
     switch (old.key) {
@@ -140,7 +175,10 @@ void restore_forwarding(const std::vector<OldSetting>& settings) {
         break;
       case OldSetting::Key::kIpv6Forwarding:
         if (auto all = read_sysctl(ipv6_forwarding("all")); all && *all == old.value) continue;
-        restored = flip_ipv6_forwarding(old.value);
+        restored = flip_ipv6_forwarding(old.value, notes);
+        break;
+      case OldSetting::Key::kAcceptRa:
+        restored = restore_accept_ra(old);
         break;
     }
     if (!restored) log_warn("network", "{}", restored.error().message);

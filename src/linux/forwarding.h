@@ -5,16 +5,16 @@
 // older kernels know one switch, conf.all.forwarding, and flipping it would make the uplinks stop
 // accepting router advertisements, so it is flipped around that.
 //
-// What a device's setting was goes into a record before the setting is changed, so that whoever
-// comes after a crash can restore it. All functions run under the network's lock.
+// What a device's setting was is noted before the setting is changed, so that whoever comes after a
+// crash can restore it. All functions run under the network's lock.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "linux/network_record.h"
+#include "linux/setting_notes.h"
 
 namespace vmnet {
 
@@ -31,16 +31,17 @@ bool host_has_ipv6();
 bool kernel_has_force_forwarding();
 
 // Prepares a new bridge: it routes, takes no router advertisement, and has IPv6 only if `ipv6`.
-Status configure_bridge(const std::string& bridge, bool routes, bool ipv6);
+// The notes are that bridge's.
+Status configure_bridge(const std::string& bridge, bool routes, bool ipv6, SettingNotes& notes);
 
-// Makes the uplinks route. For each setting to be changed calls `remember` first, and changes
-// nothing where that fails. Settings that are on already are left and not remembered: they are
-// somebody else's, or remembered by another network of ours. A device that does not let itself be
+// Makes the uplinks route. Each setting to be changed is noted first, and left alone where that
+// fails. Settings that are on already are left and not noted: they are somebody else's, or noted by
+// another network of ours. A device that does not let itself be
 // changed is an error of that device: the others are still done, the first error is returned.
-Status enable_forwarding(const UplinkNames& uplinks, bool ipv6,
-                         const std::function<Status(const OldSetting&)>& remember);
+Status enable_forwarding(const UplinkNames& uplinks, bool ipv6, SettingNotes& notes);
 
-// Puts the settings back. A device that is gone is skipped.
-void restore_forwarding(const std::vector<OldSetting>& settings);
+// Puts the settings back. A device that is gone is skipped. The notes are of the bridge that had
+// noted them.
+void restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes);
 
 }  // namespace vmnet

@@ -152,7 +152,8 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   return enable_uplinks();
 }
 
-// The alias comes last: a bridge without one is a start that was killed.
+// The alias comes first: settings of the host that are changed next are noted in it. A start that
+// is killed leaves a bridge without a VM, which nobody joins.
 Status HostNetwork::create_network(const NetworkState& state, NetworkRecord record) {
   record_ = std::move(record);
   auto name = choose_bridge_name(record_.kind, state.links);
@@ -168,9 +169,11 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   auto bridge = create_bridge(netlink_, bridge_name_, bridge_mac(canonical));
   if (!bridge) return pass(bridge);
   bridge_ = *bridge;
+  if (auto set = set_alias(netlink_, bridge_, *alias); !set) return set;
+  SettingNotes notes(netlink_, bridge_, record_);
   if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
   if (auto set = limit_segments(netlink_, bridge_, kMaxSegments); !set) return set;
-  if (auto set = configure_bridge(bridge_name_, shared, ipv6); !set) return set;
+  if (auto set = configure_bridge(bridge_name_, shared, ipv6, notes); !set) return set;
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
   if (const auto& range = record_.addresses) {
     auto added = add_address(netlink_, bridge_, range->start, range->subnet());
@@ -182,7 +185,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
     if (auto added = add_address(netlink_, bridge_, kGatewayLinkLocal, 64); !added) return added;
     if (auto added = add_address(netlink_, bridge_, gateway, 64); !added) return added;
   }
-  return set_alias(netlink_, bridge_, *alias);
+  return {};
 }
 
 // The rules are there before the first frame can be.
@@ -257,19 +260,8 @@ Status HostNetwork::enable_uplinks() {
   if (!uplinks) return pass(uplinks);
   UplinkNames names{.ipv4 = names_of(uplinks->ipv4, state->links),
                     .ipv6 = names_of(uplinks->ipv6, state->links)};
-  auto enabled = enable_forwarding(
-      names, record_.ipv6_prefix.has_value(), [this](const OldSetting& old) -> Status {
-        NetworkRecord changed = record_;
-        std::erase_if(changed.old_settings, [&old](const OldSetting& known) {
-          return known.key == old.key && known.device == old.device;
-        });
-        changed.old_settings.push_back(old);
-        auto alias = to_alias(changed);
-        if (!alias) return pass(alias);
-        if (auto set = set_alias(netlink_, bridge_, *alias); !set) return set;
-        record_ = std::move(changed);
-        return {};
-      });
+  SettingNotes notes(netlink_, bridge_, record_);
+  auto enabled = enable_forwarding(names, record_.ipv6_prefix.has_value(), notes);
   // A host that cannot forward still is a network of its VMs and the host.
   if (!enabled) log_warn("network", "VMs do not reach the uplink: {}", enabled.error().message);
   own->record = record_;

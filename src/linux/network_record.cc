@@ -67,7 +67,7 @@ std::optional<OldSetting> parse_old_setting(std::string_view text) {
   using Key = OldSetting::Key;
   auto key = static_cast<Key>(text[0]);
   if (key != Key::kIpv4Forwarding && key != Key::kIpv6ForceForwarding &&
-      key != Key::kIpv6Forwarding) {
+      key != Key::kIpv6Forwarding && key != Key::kAcceptRa) {
     return std::nullopt;
   }
   auto value = parse_unsigned<uint16_t>(text.substr(colon + 1));
@@ -116,6 +116,16 @@ std::string to_alias(const VmRecord& record) {
   return fmt::format("{} vm{}{} mac={} uid={} id={}", kMagic, record.address ? " " : "",
                      record.address ? to_string(*record.address) : "", to_string(record.mac),
                      record.uid, to_string(record.interface_id));
+}
+
+std::vector<OldSetting> take_momentary_settings(NetworkRecord& record) {
+  std::vector<OldSetting> momentary;
+  std::erase_if(record.old_settings, [&momentary](const OldSetting& old) {
+    if (old.key != OldSetting::Key::kAcceptRa) return false;
+    momentary.push_back(old);
+    return true;
+  });
+  return momentary;
 }
 
 std::optional<NetworkRecord> parse_network_alias(std::string_view alias) {

@@ -33,6 +33,7 @@ struct OldSetting {
     kIpv4Forwarding = '4',       // net.ipv4.conf.DEVICE.forwarding
     kIpv6ForceForwarding = '6',  // net.ipv6.conf.DEVICE.force_forwarding (Linux 6.17)
     kIpv6Forwarding = 'a',       // net.ipv6.conf.all.forwarding, where there is no force_forwarding
+    kAcceptRa = 'r',             // net.ipv6.conf.DEVICE.accept_ra, changed for a moment only
   };
   Key key = Key::kIpv4Forwarding;
   std::string device;  // "all" for kIpv6Forwarding
@@ -60,6 +61,10 @@ struct VmRecord {
 // Fails where the alias would be longer than the kernel keeps (too many old settings).
 Result<std::string> to_alias(const NetworkRecord& record);
 std::string to_alias(const VmRecord& record);
+
+// Takes out of `record` the settings that are changed for a moment only. Seen under the network's
+// lock they are of a helper that was killed in that moment, and to be restored at once.
+std::vector<OldSetting> take_momentary_settings(NetworkRecord& record);
 
 std::optional<NetworkRecord> parse_network_alias(std::string_view alias);
 std::optional<VmRecord> parse_vm_alias(std::string_view alias);

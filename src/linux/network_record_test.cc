@@ -34,6 +34,18 @@ TEST(NetworkRecord, AliasReadsBack) {
   EXPECT_EQ(parse_network_alias(*to_alias(host)), host);
 }
 
+TEST(NetworkRecord, MomentarySettingsAreTakenAndTheOthersStay) {
+  NetworkRecord record = shared_record();
+  OldSetting momentary{.key = OldSetting::Key::kAcceptRa, .device = "eth0", .value = 1};
+  record.old_settings.insert(record.old_settings.begin() + 1, momentary);
+  EXPECT_NE(to_alias(record)->find(" old=r/eth0:1 "), std::string::npos);
+  auto read_back = parse_network_alias(*to_alias(record));
+  ASSERT_EQ(read_back, record);
+  EXPECT_EQ(take_momentary_settings(*read_back), std::vector{momentary});
+  EXPECT_EQ(*read_back, shared_record());
+  EXPECT_TRUE(take_momentary_settings(*read_back).empty());
+}
+
 TEST(NetworkRecord, TooManyOldSettingsAreAnError) {
   NetworkRecord record = shared_record();
   for (int i = 0; i < 10; i++) {

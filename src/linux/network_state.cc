@@ -97,6 +97,23 @@ bool hand_over(NetlinkSocket& netlink, const NetworkState& state, int from,
   return false;
 }
 
+// What a helper changed for a moment, in which it was killed, while other VMs are on that bridge.
+// True where there was such.
+bool restore_momentary_settings(NetlinkSocket& netlink, const Link& bridge) {
+  auto record = parse_network_alias(bridge.alias);
+  if (!record) return false;
+  NetworkRecord lasting = *record;
+  auto momentary = take_momentary_settings(lasting);
+  SettingNotes notes(netlink, bridge.index, *record);
+  restore_forwarding(momentary, notes);
+  for (const OldSetting& old : momentary) {
+    if (auto removed = notes.remove(old); !removed) {
+      log_warn("network", "{}", removed.error().message);
+    }
+  }
+  return !momentary.empty();
+}
+
 }  // namespace
 
 bool NetworkState::has_vm(int bridge) const {
@@ -153,7 +170,11 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netf
   }
   remove_orphaned_tables(netfilter, *tables, living);
   for (const Link& link : state->links) {
-    if (!is_own_bridge(link) || state->has_vm(link.index)) continue;
+    if (!is_own_bridge(link)) continue;
+    if (state->has_vm(link.index)) {
+      changed = restore_momentary_settings(netlink, link) || changed;
+      continue;
+    }
     log_debug("network", "removing {}, which has no VM", link.name);
     if (auto removed = remove_network(netlink, *state, link); !removed) return pass(removed);
     changed = true;
@@ -178,10 +199,14 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
 }
 
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
-  auto record = parse_network_alias(bridge.alias);
   // Restored before the bridge goes: whoever is killed in between leaves the record for the next.
-  if (record && !hand_over(netlink, state, bridge.index, *record)) {
-    restore_forwarding(record->old_settings);
+  if (auto record = parse_network_alias(bridge.alias)) {
+    SettingNotes notes(netlink, bridge.index, *record);
+    NetworkRecord lasting = *record;
+    restore_forwarding(take_momentary_settings(lasting), notes);
+    if (!hand_over(netlink, state, bridge.index, lasting)) {
+      restore_forwarding(lasting.old_settings, notes);
+    }
   }
   return delete_link(netlink, bridge.index);
 }

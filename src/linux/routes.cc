@@ -137,4 +137,15 @@ Result<Uplinks> list_uplinks(NetlinkSocket& netlink) {
   return uplinks;
 }
 
+Result<std::set<int>> list_advertised_uplinks(NetlinkSocket& netlink) {
+  auto routes = list_routes(netlink, AF_INET6);
+  if (!routes) return pass(routes);
+  std::set<int> devices;
+  for (const Route& route : *routes) {
+    if (route.protocol != RTPROT_RA || route.destination_length != 0) continue;
+    devices.insert(route.devices.begin(), route.devices.end());
+  }
+  return devices;
+}
+
 }  // namespace vmnet

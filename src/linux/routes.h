@@ -31,4 +31,7 @@ struct Uplinks {
 };
 Result<Uplinks> list_uplinks(NetlinkSocket& netlink);
 
+// The devices of the default routes that the kernel or a daemon learned of router advertisements.
+Result<std::set<int>> list_advertised_uplinks(NetlinkSocket& netlink);
+
 }  // namespace vmnet

@@ -17,7 +17,8 @@ import pytest
 from support import snapshot
 from support.helper import Helper, wait_for_no_helper
 from support.installation import BUILD, ROOT
-from support.lab import TIMEOUT
+from support.lab import INTERNET, TIMEOUT, UPLINK
+from support.uplink_router import advertise, replace_default_route
 
 AT_CALL = BUILD / "src" / "at_call"
 PROCESSES = ("worker", "keeper")
@@ -55,7 +56,16 @@ class Life:
 
 
 @pytest.fixture
-def strike(host, alice_folder):
+def learned_route(lab):
+    """The host's IPv6 default route is of an advertisement: the kernel would forget it."""
+    replace_default_route(lab)
+    yield
+    advertise(lab, 0)
+    lab.host.ip(f"route replace default via {INTERNET.router6} dev {UPLINK}")
+
+
+@pytest.fixture
+def strike(host, alice_folder, learned_route):
     """Calls `check(life)` for each call of a process, or for a sample of them, and sees to it that
     nothing is left: at once where the keeper could work, else after the next helper's life."""
     path = alice_folder / "vm.sock"

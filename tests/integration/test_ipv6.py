@@ -5,13 +5,13 @@ import ipaddress
 import pytest
 from scapy.layers.inet6 import (ICMPv6ND_RA, ICMPv6NDOptMTU, ICMPv6NDOptPrefixInfo,
                                 ICMPv6NDOptRDNSS, ICMPv6NDOptSrcLLAddr, IPv6)
-from scapy.layers.l2 import Ether
 
 from support.guest import link_local
 from support.kernel_guest import KernelGuest
 from support.lab import INTERNET, UPLINK, UPLINK_ADDRESS6
 from support.sniffer import Sniffer
 from support.snapshot import wait_until
+from support.uplink_router import advertise, learned, replace_default_route
 
 FORWARDING = "net.ipv6.conf.{}.{}"
 
@@ -87,35 +87,20 @@ def test_gateway_answers_at_once(plug):
 def test_uplink_still_accepts_router_advertisements(lab, host, plug):
     """Forwarding for VMs must not make a router of the host: its default route by advertisement
     stays, and new advertisements are taken."""
-    host.ip(f"route del default via {INTERNET.router6} dev {UPLINK}")
-    host.sysctl(**{f"net__ipv6__conf__{UPLINK}__accept_ra": 1})
-
-    def advertise(lifetime):
-        frame = Ether(dst="33:33:00:00:00:01") / IPv6(src="fe80::1", dst="ff02::1", hlim=255) / \
-            ICMPv6ND_RA(routerlifetime=lifetime)
-        lab.internet.run("/usr/bin/python3", "-c",
-                         "import socket, sys; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW);"
-                         "s.bind(('uplink1', 0)); s.send(bytes.fromhex(sys.argv[1]))",
-                         bytes(frame).hex())
-
-    def learned():
-        return "default via fe80::1" in host.run("ip", "-6", "route").stdout
-
-    advertise(1800)
-    assert wait_until(learned)
+    replace_default_route(lab)
     guest = plug()
-    assert learned(), "the start purged the learned default route"
+    assert learned(host), "the start purged the learned default route"
     router = guest.autoconfigure()
     lab.internet.ip(f"route replace {UPLINK_ADDRESS6}/128 dev uplink1")
     guest.ping6(INTERNET.web6, router.src)
-    advertise(0)
-    assert wait_until(lambda: not learned()), "an advertisement was not taken"
-    advertise(1800)
-    assert wait_until(learned), "an advertisement was not taken"
+    advertise(lab, 0)
+    assert wait_until(lambda: not learned(host)), "an advertisement was not taken"
+    advertise(lab, 1800)
+    assert wait_until(lambda: learned(host)), "an advertisement was not taken"
     guest.helper.stop()
-    assert learned(), "the end purged the learned default route"
-    advertise(0)
-    assert wait_until(lambda: not learned())
+    assert learned(host), "the end purged the learned default route"
+    advertise(lab, 0)
+    assert wait_until(lambda: not learned(host))
     host.ip(f"route add default via {INTERNET.router6} dev {UPLINK}")
 
 
