@@ -1,149 +1,88 @@
-"""SIGKILL and failing system calls at every moment of a helper's life: the host as before.
+"""Failing system calls during a start: a clean error or a helper that works, the host as before."""
 
-A life is a start with a socket of a name, and SIGTERM once the line is there: some 600 system
-calls of worker and keeper. Each is struck once by the slow tests; by the others a sample, drawn
-with a seed that is part of the report (VMNET_SEED=N draws another).
-"""
-
-import errno
 import os
-import random
-import re
 import signal
 import subprocess
 
 import pytest
 
 from support import snapshot
-from support.helper import Helper, wait_for_no_helper
-from support.installation import BUILD, ROOT
-from support.lab import INTERNET, TIMEOUT, UPLINK
-from support.uplink_router import advertise, replace_default_route
+from support.guest import Guest
+from support.helper import cable, helper_processes, wait_for_no_helper
+from support.installation import ROOT
+from support.lab import TIMEOUT
 
-AT_CALL = BUILD / "src" / "at_call"
-PROCESSES = ("worker", "keeper")
+CALLS = ("socket", "sendto", "sendmsg", "recvfrom", "recvmsg", "ioctl", "openat", "clone,clone3",
+         "pipe2", "socketpair", "setsockopt", "bind", "setns", "setresuid", "setgroups", "prctl",
+         "seccomp", "mmap", "poll,ppoll", "signalfd4", "eventfd2", "write", "fcntl", "capset")
 ERRORS = ("ENOMEM", "EMFILE", "EPERM", "EINTR", "EAGAIN", "ENOBUFS")
-SAMPLE = 12
-SEED = int(os.environ.get("VMNET_SEED", "1"))
-
-pytestmark = pytest.mark.skipif(not AT_CALL.exists(), reason="strikes at calls on x86-64 only")
 
 
-class Life:
-    """One life with the call `number` of `process` struck by `action`."""
-
-    def __init__(self, host, path, process, number, action):
-        self.name = f"{action} at call {number} of the {PROCESSES[process]}"
-        command = [*host.prefix(), AT_CALL, process, number, action, ROOT.helper(), "--socket", path]
-        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.line = self.process.stdout.readline()
-        if self.line:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.err = self.process.communicate(timeout=TIMEOUT)[1].decode()
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            pytest.fail(f"{self.name}: it hangs")
-        self.status = self.process.returncode
-        told = re.search(r"^at_call: (\d+|-) (\d+) (\d+)$", self.err, re.MULTILINE)
-        self.call, self.counts = told[1], (int(told[2]), int(told[3]))
-        self.name += f" (system call {self.call})"
-
-    @property
-    def struck(self):
-        return self.call != "-"
+def start_with_fault(host, calls, error, which):
+    """Runs one start under strace with the `which`-th of these calls failing; the status, or None
+    where it came up and was stopped."""
+    helper_end, vm_end = cable(host)
+    fd = helper_end.fileno()
+    process = subprocess.Popen(
+        [*host.prefix(), "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
+         f"inject={calls}:error={error}:when={which}", str(ROOT.helper()), "--fd", str(fd)],
+        pass_fds=(fd,), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    helper_end.close()
+    line = process.stdout.readline()
+    if line:
+        for pid in helper_processes()[:1]:
+            os.kill(pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=TIMEOUT)
+    vm_end.close()
+    return line, process.returncode, err.decode()
 
 
-@pytest.fixture
-def learned_route(lab):
-    """The host's IPv6 default route is of an advertisement: the kernel would forget it."""
-    replace_default_route(lab)
-    yield
-    advertise(lab, 0)
-    lab.host.ip(f"route replace default via {INTERNET.router6} dev {UPLINK}")
-
-
-@pytest.fixture
-def strike(host, alice_folder, learned_route):
-    """Calls `check(life)` for each call of a process, or for a sample of them, and sees to it that
-    nothing is left: at once where the keeper could work, else after the next helper's life."""
-    path = alice_folder / "vm.sock"
+def check(host, calls, error, which):
     before = snapshot.host_state(host)
-
-    def traces():
+    line, status, err = start_with_fault(host, calls, error, which)
+    assert line or status == 1, f"{calls} {error} {which}: status {status}\n{err}"
+    if not line:
+        assert "ERROR [" in err, f"{calls} {error} {which}: no reason given\n{err}"
+    assert wait_for_no_helper(), f"{calls} {error} {which}: a process is left"
+    left = snapshot.difference(before, snapshot.host_state(host))
+    if left:  # what only the next life can remove
+        helper_end, vm_end = cable(host)
+        fd = helper_end.fileno()
+        process = subprocess.Popen([*host.prefix(), str(ROOT.helper()), "--fd", str(fd)],
+                                   pass_fds=(fd,), stdout=subprocess.PIPE)
+        helper_end.close()
+        assert process.stdout.readline()
+        process.terminate()
+        process.communicate(timeout=TIMEOUT)
+        vm_end.close()
         left = snapshot.difference(before, snapshot.host_state(host))
-        return left + "".join(str(file) for file in alice_folder.iterdir())
-
-    def check_all(process, action, check, sample, keeper_works=False):
-        count = Life(host, path, process, 0, action).counts[process]
-        numbers = range(1, count + 1)
-        if sample:
-            numbers = random.Random(f"{SEED} {process} {action}").sample(numbers, sample)
-        for number in numbers:
-            life = Life(host, path, process, number, action)
-            if not life.struck:  # the number of calls varies a little
-                continue
-            check(life)
-            assert wait_for_no_helper(), f"{life.name}: a process is left"
-            left = traces()
-            if left and not (keeper_works and life.counts[1] > 0):
-                with Helper(host, path=path) as after:
-                    after.stop()
-                left = traces()
-            assert not left, f"{life.name} (seed {SEED}):\n{left}\n{life.err}"
-
-    return check_all
+    assert not left, f"{calls} {error} {which}:\n{left}"
 
 
-def check_fault(life):
-    """An error with its reason, or a helper that works and ends on SIGTERM."""
-    assert life.status in (0, 1), f"{life.name}: status {life.status}\n{life.err}"
-    if life.status == 1:
-        assert "ERROR [" in life.err, f"{life.name}: no reason given\n{life.err}"
-    else:
-        assert life.line or "ERROR" not in life.err, f"{life.name}: no line\n{life.err}"
-
-
-def check_kill_of_the_keeper(life):
-    """The worker tells, unless its own end was under way."""
-    assert life.status in (0, 1), f"{life.name}: status {life.status}\n{life.err}"
-    assert "keeper" in life.err, f"{life.name}: not told\n{life.err}"
-
-
-def check_kill(life):
-    assert life.status in (0, 128 + signal.SIGKILL), f"{life.name}: status {life.status}"
-
-
-KILLS = {"worker": (0, "kill", check_kill, True), "keeper": (1, "kill", check_kill_of_the_keeper),
-         "all at a call of the worker": (0, "kill-all", check_kill),
-         "all at a call of the keeper": (1, "kill-all", check_kill)}
-
-
-def strike_kills(strike, who, sample):
-    process, action, check, *keeper_works = KILLS[who]
-    strike(process, action, check, sample, keeper_works=bool(keeper_works))
-
-
-@pytest.mark.parametrize("who", KILLS)
-def test_kill_at_some_calls(strike, who):
-    strike_kills(strike, who, SAMPLE)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("who", KILLS)
-def test_kill_at_every_call(strike, who):
-    strike_kills(strike, who, None)
-
-
-@pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("process", PROCESSES)
-def test_some_calls_fail(strike, process, error):
-    strike(PROCESSES.index(process), getattr(errno, error), check_fault, SAMPLE // 2)
+@pytest.mark.parametrize("calls", ["sendto", "ioctl", "socket", "clone,clone3", "openat"])
+def test_first_calls_fail(host, calls):
+    for which in (1, 2, 3, 5, 8):
+        check(host, calls, "ENOMEM", which)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("process", PROCESSES)
-def test_every_call_fails(strike, process, error):
-    strike(PROCESSES.index(process), getattr(errno, error), check_fault, None)
+@pytest.mark.parametrize("calls", CALLS)
+def test_every_call_fails(host, calls, error):
+    for which in range(1, 25):
+        check(host, calls, error, which)
+
+
+def test_works_under_strace(host):
+    """The harness itself: without a fault the helper comes up and serves."""
+    helper_end, vm_end = cable(host)
+    fd = helper_end.fileno()
+    process = subprocess.Popen([*host.prefix(), "strace", "-f", "-qq", "-o", "/dev/null", "-e",
+                                "trace=ioctl", str(ROOT.helper()), "--fd", str(fd)],
+                               pass_fds=(fd,), stdout=subprocess.PIPE)
+    helper_end.close()
+    assert process.stdout.readline().startswith(b"{")
+    Guest(vm_end, "02:00:00:00:00:01").dhcp()
+    vm_end.close()
+    assert process.wait(TIMEOUT) == 0
+    process.stdout.close()
