@@ -2,8 +2,8 @@
 
 _vmnet_helper_options='--fd --socket --interface-id --operation-mode --shared-interface
   --start-address --end-address --subnet-mask --dns --enable-tso --enable-checksum-offload
-  --enable-isolation --network-id --host-ip-address --host-subnet-mask --network --stats-interval
-  --list-shared-interfaces --verbose --version --help'
+  --enable-isolation --tap --network-id --host-ip-address --host-subnet-mask --network
+  --stats-interval --list-shared-interfaces --verbose --version --help'
 
 _vmnet_helper() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}

@@ -1,7 +1,7 @@
 # Completion of vmnet-run for bash: its options, and after -- those of the command.
 
 _vmnet_run_options='--interface-id --operation-mode --shared-interface --start-address --end-address
-  --subnet-mask --dns --enable-tso --enable-checksum-offload --enable-isolation --network-id
+  --subnet-mask --dns --enable-tso --enable-checksum-offload --enable-isolation --tap --network-id
   --host-ip-address --host-subnet-mask --network --stats-interval --verbose --version --help --'
 
 _vmnet_run() {

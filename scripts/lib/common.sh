@@ -12,7 +12,7 @@ readonly status_incomplete=77
 readonly build_packages=(g++ cmake ninja-build pkg-config git libfmt-dev nlohmann-json3-dev
                          libmnl-dev libseccomp-dev libgtest-dev libgmock-dev)
 readonly lab_packages=(iproute2 procps util-linux busybox-static iperf3 python3)
-readonly vm_packages=(qemu-system-x86 cpio)
+readonly vm_packages=(qemu-system-x86 cpio tcpdump ethtool mtools syslinux syslinux-common fdisk)
 
 say() { printf '%s\n' "$*"; }
 

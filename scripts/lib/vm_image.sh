@@ -1,6 +1,6 @@
 # Makes what a test VM boots from, in build/vm: Debian's cloud kernel, downloaded and unpacked but
-# never installed, and an initramfs of busybox and iperf3 whose init takes commands over the serial
-# console (tests/support/vm_init). Source it after common.sh.
+# never installed, and an initramfs of busybox, iperf3, tcpdump and ethtool whose init takes
+# commands over the serial console (tests/support/vm_init). Source it after common.sh.
 # shellcheck shell=bash disable=SC2154
 
 readonly vm="$repository/build/vm"
@@ -8,8 +8,8 @@ readonly kernel_package=linux-image-cloud-amd64
 # In the order of their loading.
 readonly vm_modules=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
                      failover net_failover virtio_net)
-# Loaded on demand: what a VM needs to see this machine's files.
-readonly extra_modules=(fuse virtiofs overlay)
+# Loaded on demand: what a VM needs to see this machine's files, and to notice its power button.
+readonly extra_modules=(fuse virtiofs overlay evdev button)
 
 download_kernel() {
   local package
@@ -55,11 +55,12 @@ make_root() {
   local root=$1 name number=10
   mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,run,modules/extra}
   ln -s bin "$root/sbin"
+  echo 'root:x:0:0:root:/:/bin/sh' > "$root/etc/passwd"  # tcpdump asks for its user
   cp "$(command -v busybox)" "$root/bin/busybox"
   for name in $(busybox --list); do
     [[ $name == busybox ]] || ln -s busybox "$root/bin/$name"
   done
-  add_program "$root" "$(command -v iperf3)"
+  for name in iperf3 tcpdump ethtool; do add_program "$root" "$(command -v "$name")"; done
   for name in "${vm_modules[@]}"; do
     copy_module "$name" "$root/modules/$number-$name.ko"
     number=$((number + 1))
@@ -80,6 +81,33 @@ make_initramfs() {
   (cd "$root" && find . | cpio --quiet --create --format newc --owner 0:0) > "$vm/initramfs.new"
   mv "$vm/initramfs.new" "$vm/initramfs"
   rm -rf "$root"
+}
+
+# build/vm/disk.img: kernel and initramfs as a disk that boots by itself, with an init of its own
+# (tests/support/vm_init/disk_init): a guest for the example tool that is up in seconds.
+make_disk() {
+  local init="$repository/tests/support/vm_init/disk_init" folder="$vm/disk" boot="$vm/boot.img"
+  [[ ! -f $vm/disk.img || $init -nt $vm/disk.img || $vm/initramfs -nt $vm/disk.img ]] || return 0
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp "$init" "$folder/init"
+  # The kernel unpacks both: the second one's init counts.
+  (cd "$folder" && echo init | cpio --quiet --create --format newc --owner 0:0) > "$vm/disk_init.cpio"
+  rm -f "$boot"
+  truncate -s 40M "$boot"
+  mformat -i "$boot" -v BOOT ::
+  mcopy -i "$boot" "$vm/kernel" ::kernel
+  mcopy -i "$boot" "$vm/initramfs" ::initrd
+  mcopy -i "$boot" "$vm/disk_init.cpio" ::init
+  printf 'DEFAULT vm\nLABEL vm\nLINUX kernel\nINITRD initrd,init\nAPPEND console=ttyS0 quiet panic=-1\n' |
+    mcopy -i "$boot" - ::syslinux.cfg
+  syslinux --install "$boot"
+  truncate -s 41M "$vm/disk.img.new"
+  echo "start=1MiB, type=c, bootable" | sfdisk --quiet --label dos "$vm/disk.img.new"
+  dd if=/usr/lib/syslinux/mbr/mbr.bin of="$vm/disk.img.new" conv=notrunc bs=440 count=1 status=none
+  dd if="$boot" of="$vm/disk.img.new" conv=notrunc,sparse bs=1M seek=1 status=none
+  mv "$vm/disk.img.new" "$vm/disk.img"
+  rm -rf "$folder" "$boot" "$vm/disk_init.cpio"
 }
 
 # build/vm/accelerator: kvm where a kernel boots on it within seconds, else tcg. /dev/kvm alone says
@@ -103,5 +131,5 @@ choose_accelerator() {
 # All of build/vm. Fails with one line where it cannot be made.
 make_vm_image() {
   [[ $(uname -m) == x86_64 ]] || { say "the test VM is x86_64 only"; return 1; }
-  fetch_kernel && make_initramfs && choose_accelerator
+  fetch_kernel && make_initramfs && make_disk && choose_accelerator
 }

@@ -31,12 +31,13 @@ void* counted_allocation(size_t size) {
 
 void* operator new(size_t size) { return counted_allocation(size); }
 void* operator new[](size_t size) { return counted_allocation(size); }
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}  // NOLINT(clang-analyzer-cplusplus.NewDelete)
+// NOLINTBEGIN(clang-analyzer-cplusplus.NewDelete): the analyzer takes operator delete for its
+// caller.
+void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
 void operator delete[](void* memory, size_t /*size*/) noexcept { std::free(memory); }
+// NOLINTEND(clang-analyzer-cplusplus.NewDelete)
 
 namespace vmnet {
 namespace {

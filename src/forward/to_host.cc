@@ -9,10 +9,11 @@ namespace vmnet {
 static_assert(ReceiveBatch::kHeadroom >= VirtioHeader::kSize);
 
 ToHost::ToHost(const DataPathOptions& options, size_t max_frames, FrameResponder* responder,
-               FrameSink* vm)
+               FrameSink* vm, const PathMtus* paths)
     : options_(options),
       responder_(responder),
       vm_(vm),
+      paths_(paths),
       merger_(max_frames, {.verify_checksums = !options.offload(),
                            .max_segment_frame = options.max_segment_frame(),
                            // A frame of one segment is nothing to merge.
@@ -39,11 +40,17 @@ size_t ToHost::process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t&
   return end;
 }
 
+// Only a VM with TSO leaves the size of segments to us.
+size_t ToHost::mtu_for(Bytes frame) const {
+  if (paths_ == nullptr || paths_->empty() || !options_.tso) return options_.mtu;
+  return paths_->mtu_for(frame, options_.mtu);
+}
+
 bool ToHost::emit(size_t index, SendBatch& out) {
   MutableBytes frame = merger_.part(index);
   VirtioHeader header = merger_.header(index);
   if (options_.offload() && !merger_.is_merged(index)) {
-    auto rebuilt = rebuild_header(frame, options_.mtu);
+    auto rebuilt = rebuild_header(frame, mtu_for(frame));
     if (!rebuilt) return false;
     header = rebuilt->header;
     frame = frame.first(rebuilt->frame_size);

@@ -8,25 +8,28 @@
 #include "forward/frame_responder.h"
 #include "forward/transform.h"
 #include "wire/merge.h"
+#include "wire/path_mtu.h"
 
 namespace vmnet {
 
 class ToHost final : public Transform {
  public:
-  // `responder` may be null; both pointers outlive this. `max_frames`: the most that one call of
-  // process() consumes, the receive batch's capacity.
+  // `responder` and `paths` may be null; all pointers outlive this. `max_frames`: the most that one
+  // call of process() consumes, the receive batch's capacity. `paths`: what ToVm learned.
   ToHost(const DataPathOptions& options, size_t max_frames, FrameResponder* responder,
-         FrameSink* vm);
+         FrameSink* vm, const PathMtus* paths = nullptr);
 
   size_t process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) override;
 
  private:
   // False: nothing can carry this frame.
   bool emit(size_t index, SendBatch& out);
+  size_t mtu_for(Bytes frame) const;
 
   DataPathOptions options_;
   FrameResponder* responder_;
   FrameSink* vm_;
+  const PathMtus* paths_;
   Merger merger_;
 };
 

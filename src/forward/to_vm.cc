@@ -2,8 +2,9 @@
 
 namespace vmnet {
 
-ToVm::ToVm(const DataPathOptions& options)
+ToVm::ToVm(const DataPathOptions& options, PathMtus* paths)
     : options_(options),
+      paths_(paths),
       scratch_(std::make_unique_for_overwrite<uint8_t[]>(kScratchHeaders * Segmenter::kMaxHeader)) {
 }
 
@@ -28,7 +29,10 @@ ToVm::Outcome ToVm::forward(MutableBytes host_frame, SendBatch& out) {
   VirtioHeader header = read_virtio_header(host_frame.first<VirtioHeader::kSize>());
   MutableBytes frame = host_frame.subspan(VirtioHeader::kSize);
   uint8_t segmentation = header.segmentation();
-  if (segmentation == VirtioHeader::kGsoNone) return forward_whole(header, frame, out);
+  if (segmentation == VirtioHeader::kGsoNone) {
+    if (paths_ != nullptr && options_.tso) paths_->learn(frame);
+    return forward_whole(header, frame, out);
+  }
   // Without a header to say so the guest would take several datagrams for one: those are always
   // cut.
   bool whole = options_.tso && frame.size() <= options_.max_frame() && header.needs_checksum() &&

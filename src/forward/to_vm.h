@@ -7,13 +7,15 @@
 
 #include "forward/data_path.h"
 #include "forward/transform.h"
+#include "wire/path_mtu.h"
 #include "wire/split.h"
 
 namespace vmnet {
 
 class ToVm final : public Transform {
  public:
-  explicit ToVm(const DataPathOptions& options);
+  // `paths` may be null and outlives this: it learns from what passes.
+  explicit ToVm(const DataPathOptions& options, PathMtus* paths = nullptr);
 
   // `out` should have room for kMaxSegments frames of two parts: a frame that fits no empty batch
   // is dropped.
@@ -29,6 +31,7 @@ class ToVm final : public Transform {
   static constexpr size_t kScratchHeaders = 8 * kMaxSegments;
 
   DataPathOptions options_;
+  PathMtus* paths_;
   std::unique_ptr<uint8_t[]> scratch_;
   size_t headers_used_ = 0;
 };

@@ -182,6 +182,24 @@ TEST(Transforms, OffloadGuestsExchangeLargeFrames) {
   EXPECT_EQ(run(to_offload_vm, host.frames).frames, std::vector<Buffer>{large});
 }
 
+// A router on the way takes less than the VM's MTU: what follows is cut to that.
+TEST(Transforms, OffloadGuestsStreamsAreCutToThePath) {
+  DataPathOptions offload{.tso = true, .checksum_offload = true};
+  Buffer large = TcpFrame{.payload = Buffer(10'000, 9)}.frame();
+  Buffer message{3, 4, 0, 0, 0, 0, 1400 >> 8, 1400 & 0xff};
+  test::append(message, Bytes(large).subspan(14, 28));
+  test::finish(message, 2, 0);
+  Ipv4Header router{.protocol = kProtocolIcmp, .source = {1}, .destination = {2}};
+  Buffer answer = test::ethernet_frame({}, {}, kTypeIpv4, test::ipv4_packet(router, message));
+
+  PathMtus paths;
+  ToVm to_vm(offload, &paths);
+  ToHost to_host(offload, kSlots, nullptr, nullptr, &paths);
+  EXPECT_EQ(header_of(run(to_host, {large}).frames.at(0)).gso_size, 1460);
+  EXPECT_EQ(run(to_vm, {with_header({}, answer)}).frames, std::vector<Buffer>{answer});
+  EXPECT_EQ(header_of(run(to_host, {large}).frames.at(0)).gso_size, 1360);
+}
+
 TEST(Transforms, OffloadGuestsWithoutTsoStillMerge) {
   auto frames = flow(10);
   ToHost to_host({.checksum_offload = true}, kSlots, nullptr, nullptr);

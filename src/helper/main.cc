@@ -18,6 +18,7 @@
 #include "forward/datagrams.h"
 #include "forward/peer_watch.h"
 #include "forward/vm_socket.h"
+#include "helper/native_session.h"
 #include "helper/open_vm_socket.h"
 #include "helper/options.h"
 #include "helper/process.h"
@@ -89,15 +90,34 @@ Status enter_user_and_directory(const RealUser& user, const StartContext& contex
   return restrict_files();
 }
 
+// Of the VM's socket, which another process may hold the other end of.
+PeerWatch watch_peer(int socket) {
+  auto watch = PeerWatch::open(socket);
+  if (watch) return std::move(*watch);
+  // Traffic still shows it: a send to a VM that has gone fails.
+  log_warn("socket", "a VM that ends in silence will not be noticed: {}", watch.error().message);
+  return PeerWatch::blind();
+}
+
+Status outcome(SessionEnd end) {
+  switch (end) {
+    case SessionEnd::kStopped:
+      log_debug("helper", "stopped");
+      return {};
+    case SessionEnd::kVmGone:
+      log_debug("helper", "the VM has gone");
+      return {};
+    case SessionEnd::kInterfaceLost:
+      break;
+  }
+  return fail(
+      "the host's network interface is gone: it was deleted, or the helper's keeper killed");
+}
+
 Status forward(const Options& options, const StartContext& context, const RealUser& user, VmSide vm,
                HostInterface& interface, int stop_fd) {
   raise_buffers(vm.socket.get());
-  auto watch = PeerWatch::open(vm.socket.get());
-  if (!watch) {
-    // Traffic still shows it: a send to a VM that has gone fails.
-    log_warn("socket", "a VM that ends in silence will not be noticed: {}", watch.error().message);
-    watch = PeerWatch::blind();
-  }
+  auto watch = watch_peer(vm.socket.get());
   if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
 
   DirectionStats to_vm_stats;
@@ -107,7 +127,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
   if (!socket) return pass(socket);
   SessionConfig config{
       .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
-  auto session = Session::create(config, interface, **socket, std::move(*watch), to_vm_stats);
+  auto session = Session::create(config, interface, **socket, std::move(watch), to_vm_stats);
   if (!session) return pass(session);
   if (auto started = (*session)->start_threads(); !started) return started;
   if (auto restricted = restrict_system_calls(interface.system_call_needs()); !restricted) {
@@ -115,18 +135,22 @@ Status forward(const Options& options, const StartContext& context, const RealUs
   }
 
   if (auto printed = print(to_json(interface.description()) + "\n"); !printed) return printed;
-  switch ((*session)->run()) {
-    case SessionEnd::kStopped:
-      log_debug("helper", "stopped");
-      return {};
-    case SessionEnd::kVmGone:
-      log_debug("helper", "the VM has closed its socket");
-      return {};
-    case SessionEnd::kInterfaceLost:
-      break;
-  }
-  return fail(
-      "the host's network interface is gone: it was deleted, or the helper's keeper killed");
+  return outcome((*session)->run());
+}
+
+// --tap: the kernel forwards, and the VM's socket carries the device to it and tells of its end.
+Status serve_native(const StartContext& context, const RealUser& user, const VmSide& vm,
+                    HostInterface& interface, int stop_fd) {
+  auto watch = watch_peer(vm.socket.get());
+  if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
+  NativeSession session(interface, std::move(watch), vm.socket.get(), stop_fd);
+  SystemCallNeeds needs = interface.system_call_needs();
+  needs.native_vm_socket = vm.socket.get();
+  if (auto restricted = restrict_system_calls(needs); !restricted) return restricted;
+
+  if (auto printed = print(to_json(interface.description()) + "\n"); !printed) return printed;
+  if (auto handed = session.hand_over(); !handed) return handed;
+  return outcome(session.run());
 }
 
 Status run_helper(const Options& options, const StartContext& context) {
@@ -140,7 +164,9 @@ Status run_helper(const Options& options, const StartContext& context) {
   if (!vm) return pass(vm);
   auto interface = start_interface(options.network, *user, vm->files, vm->socket.get());
   if (!interface) return pass(interface);
-  Status result = forward(options, context, *user, std::move(*vm), **interface, stop->fd());
+  Status result = options.network.hand_over_device
+                      ? serve_native(context, *user, *vm, **interface, stop->fd())
+                      : forward(options, context, *user, std::move(*vm), **interface, stop->fd());
   (*interface)->stop();
   return result;
 }

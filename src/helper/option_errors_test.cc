@@ -277,5 +277,13 @@ TEST(OptionErrors, DnsServers) {
   expect_refused({with_fd(many), "--dns '192.0.2.9': more than 8"});
 }
 
+TEST(OptionErrors, TapAndWhatItExcludes) {
+  expect_refused({{"--tap", "--socket", "/tmp/x"}, "--tap: not possible with --socket"});
+  expect_refused(
+      {with_fd({"--tap", "--stats-interval", "1"}), "--tap: not possible with --stats-interval"});
+  expect_refused({with_fd({"--tap=yes"}), "--tap=yes: takes no value"});
+  expect_refused({{"--tap"}, "the VM's socket is missing"});
+}
+
 }  // namespace
 }  // namespace vmnet

@@ -18,6 +18,7 @@ constexpr size_t kMaxQuoted = 128;
 constexpr std::array kTable = {
     OptionSpec{OptionId::kFd, "fd", 'f', "FD"},
     OptionSpec{OptionId::kSocket, "socket", 's', "PATH"},
+    OptionSpec{OptionId::kTap, "tap", 0, nullptr},
     OptionSpec{OptionId::kInterfaceId, "interface-id", 'i', "UUID"},
     OptionSpec{OptionId::kOperationMode, "operation-mode", 0, "MODE"},
     OptionSpec{OptionId::kSharedInterface, "shared-interface", 0, "NAME"},

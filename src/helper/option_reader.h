@@ -19,6 +19,7 @@ namespace vmnet {
 enum class OptionId : int {
   kFd = 256,
   kSocket,
+  kTap,
   kInterfaceId,
   kOperationMode,
   kSharedInterface,

@@ -218,6 +218,7 @@ Result<NetworkConfig> parse_network(const GivenOptions& given) {
   network.enable_tso = given.has(OptionId::kEnableTso);
   network.enable_checksum_offload = given.has(OptionId::kEnableChecksumOffload);
   network.enable_isolation = given.has(OptionId::kEnableIsolation);
+  network.hand_over_device = given.has(OptionId::kTap);
   if (const GivenOption* id = given.find(OptionId::kInterfaceId)) {
     auto uuid = parse_uuid_option(*id);
     if (!uuid) return pass(uuid);
@@ -245,6 +246,19 @@ Result<NetworkConfig> parse_network(const GivenOptions& given) {
   network.dns_servers = std::move(servers->ipv4);
   network.dns_servers_ipv6 = std::move(servers->ipv6);
   return network;
+}
+
+// --tap: the device is handed over once, through the socket that the VM's program has already.
+Status check_tap(const GivenOptions& given) {
+  const GivenOption* tap = given.find(OptionId::kTap);
+  if (tap == nullptr) return {};
+  if (given.has(OptionId::kSocket)) return refuse(*tap, "not possible with --socket, give --fd FD");
+  if (given.has(OptionId::kStatsInterval)) {
+    return refuse(*tap,
+                  "not possible with --stats-interval, the kernel carries and counts the "
+                  "frames (ip -s link)");
+  }
+  return {};
 }
 
 Result<std::optional<std::chrono::seconds>> parse_stats_interval(const GivenOptions& given) {
@@ -283,6 +297,7 @@ Result<Options> parse_options(std::span<const char* const> argv) {
     options.action = Action::kListSharedInterfaces;
     return options;
   }
+  if (auto possible = check_tap(given); !possible) return pass(possible);
   auto target = parse_target(given);
   if (!target) return pass(target);
   options.target = std::move(*target);

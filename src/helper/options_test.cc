@@ -183,6 +183,14 @@ TEST(Options, TheEnvironmentChangesNothing) {
   }
 }
 
+TEST(Options, TapHandsTheDeviceOver) {
+  EXPECT_TRUE(parsed(with_fd({"--tap"})).network.hand_over_device);
+  EXPECT_FALSE(parsed(with_fd({})).network.hand_over_device);
+  EXPECT_TRUE(parsed(with_fd({"--tap", "--enable-tso", "--operation-mode=bridged",
+                              "--shared-interface=eth0"}))
+                  .network.hand_over_device);
+}
+
 TEST(UsageText, ExplainsEveryOptionWithItsValue) {
   std::string usage = helper_usage();
   for (const OptionSpec& spec : option_table()) {

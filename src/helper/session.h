@@ -18,16 +18,11 @@
 #include "forward/to_vm.h"
 #include "forward/vm_socket.h"
 #include "forward/wake_up.h"
+#include "helper/session_end.h"
 #include "network/config.h"
 #include "network/host_interface.h"
 
 namespace vmnet {
-
-enum class SessionEnd {
-  kStopped,        // SIGTERM or SIGINT
-  kVmGone,         // the other end of --fd has closed
-  kInterfaceLost,  // the host's end has gone: an error
-};
 
 struct SessionConfig {
   NetworkConfig network;
@@ -69,6 +64,7 @@ class Session {
   DirectionStats& to_vm_stats_;
   DirectionStats to_host_stats_;
   std::unique_ptr<FrameResponder> responder_;
+  PathMtus paths_;  // of a VM with TSO: one direction learns, the other asks
   ToVm to_vm_;
   ToHost to_host_;
   Forwarder vm_forwarder_;    // host to VM

@@ -39,6 +39,9 @@ constexpr std::string_view kNetworkOptions =
       --enable-checksum-offload
                               let the VM leave checksums to the host
                               (default: off)
+      --tap                   give the VM the TAP device itself: its descriptor
+                              follows the line on the VM's socket, and the
+                              kernel carries the frames (Linux; default: off)
       --enable-isolation      let the VM reach the host and the outside but no
                               other VM; not in bridged mode (default: off)
 

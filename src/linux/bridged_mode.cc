@@ -51,6 +51,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
   if (!index) return pass(index);
   device_ = *index;
+  facts_.device_index = device_;
   name->copy(facts_.device.data(), facts_.device.size() - 1);
   facts_.is_macvtap = true;
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
@@ -61,7 +62,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   auto rules = HelperRules::install(rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
-  auto fd = open_macvtap(*uevents, device_, TapOffload::kOn);
+  auto fd = open_macvtap(*uevents, device_, device_offload());
   if (!fd) return pass(fd);
   device_fd_ = std::move(*fd);
   return set_link_up(netlink_, device_);

@@ -24,11 +24,14 @@ constexpr std::chrono::milliseconds kTakenPause{5};
 
 bool routes(const RuleConfig& config) { return config.mode != Mode::kBridged; }
 
-NftBatch install_batch(const RuleConfig& config) {
+NftTable marker_table(const RuleConfig& config) { return {NftFamily::kIpv4, config.tap}; }
+
+NftBatch install_batch(const RuleConfig& config, TableLife life) {
   NftBatch batch;
-  batch.create_owned(ingress_table(config));
-  batch.create_owned(bridge_table(config));
-  if (routes(config)) batch.create_owned(routing_table(config));
+  batch.create(ingress_table(config), life);
+  batch.create(bridge_table(config), life);
+  if (routes(config)) batch.create(routing_table(config), life);
+  if (life == TableLife::kUntilRemoved) batch.create(marker_table(config), TableLife::kSocket);
   return batch;
 }
 
@@ -47,17 +50,25 @@ Status check_uplinks(const std::vector<std::string>& uplinks) {
 
 }  // namespace
 
-HelperRules::HelperRules(NetlinkSocket socket, RuleConfig config)
-    : socket_(std::move(socket)), config_(std::move(config)), vm_macs_{config_.vm_mac} {}
+HelperRules::HelperRules(NetlinkSocket socket, RuleConfig config, TableLife life)
+    : socket_(std::move(socket)),
+      config_(std::move(config)),
+      life_(life),
+      vm_macs_{config_.vm_mac} {}
 
 Result<HelperRules> HelperRules::install(const RuleConfig& config) {
   if (auto checked = check_uplinks(config.guarded_uplinks); !checked) return pass(checked);
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
   if (!socket) return pass(socket);
+  TableLife life = config.outlive_keeper ? TableLife::kOrphanedBySocket : TableLife::kSocket;
   auto deadline = std::chrono::steady_clock::now() + kTakenWait;
   while (true) {
-    auto installed = install_batch(config).commit(*socket);
-    if (installed) return HelperRules(std::move(*socket), config);
+    auto installed = install_batch(config, life).commit(*socket);
+    if (installed) return HelperRules(std::move(*socket), config, life);
+    if (life == TableLife::kOrphanedBySocket && installed.error().os_errno == EOPNOTSUPP) {
+      life = TableLife::kUntilRemoved;  // Linux before 6.9
+      continue;
+    }
     bool taken = installed.error().os_errno == EEXIST;
     if (!taken || std::chrono::steady_clock::now() > deadline) return pass(installed);
     std::this_thread::sleep_for(kTakenPause);
@@ -89,6 +100,7 @@ Status HelperRules::remove() {
   batch.remove_table(NftFamily::kNetdev, config_.tap);
   batch.remove_table(NftFamily::kBridge, config_.tap);
   if (routes(config_)) batch.remove_table(NftFamily::kInet, config_.tap);
+  if (life_ == TableLife::kUntilRemoved) batch.remove_table(NftFamily::kIpv4, config_.tap);
   return batch.commit(socket_);
 }
 

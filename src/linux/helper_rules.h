@@ -4,8 +4,11 @@
 // A helper has a table named after its TAP in up to three families: netdev (what comes from the
 // VM), bridge (what other ports send), inet (what is routed). They belong to the netlink socket of
 // HelperRules: the kernel removes them when it closes, whatever ends the process, and neither
-// `nft flush ruleset` nor a firewall's reload touches them. Other tables' rules work beside them:
-// an accept here ends this chain only, a drop anywhere is final.
+// `nft flush ruleset` nor a firewall's reload touches them. Those of a VM that holds its device
+// itself stay when the keeper dies, without an owner, until the next helper's sweep; on kernels
+// before 6.9 they never have one, and a marker, an empty table of family ip, tells that the keeper
+// lives. Other tables' rules work beside them: an accept here ends this chain only, a drop anywhere
+// is final.
 #pragma once
 
 #include <optional>
@@ -16,6 +19,7 @@
 #include "base/mac.h"
 #include "base/result.h"
 #include "linux/netlink.h"
+#include "linux/nft_batch.h"
 #include "network/config.h"
 
 namespace vmnet {
@@ -33,6 +37,8 @@ struct RuleConfig {
   std::optional<Ipv6> gateway_ula;
   std::optional<Ipv6> ipv6_prefix;  // of the /64
   bool isolation = false;
+  // The VM holds its device itself (--tap), and may hold it when the keeper is gone.
+  bool outlive_keeper = false;
   // Interfaces whose forwarding was switched on for our VMs: they forward nothing else.
   std::vector<std::string> guarded_uplinks;
 };
@@ -60,10 +66,11 @@ class HelperRules {
   Status remove();
 
  private:
-  HelperRules(NetlinkSocket socket, RuleConfig config);
+  HelperRules(NetlinkSocket socket, RuleConfig config, TableLife life);
 
   NetlinkSocket socket_;
   RuleConfig config_;
+  TableLife life_;
   std::vector<Mac> vm_macs_;
 };
 

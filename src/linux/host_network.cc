@@ -189,12 +189,16 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 Status HostNetwork::attach_tap() {
   auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
   if (!name) return pass(name);
-  auto tap = create_tap(*name, TapOffload::kOn);
+  auto tap = create_tap(*name, device_offload());
   if (!tap) return pass(tap);
   auto index = find_index(netlink_, *name);
   if (!index) return pass(index);
   device_ = *index;
   device_fd_ = std::move(*tap);
+  if (config_.hand_over_device) {
+    if (auto set = set_tap_owner(device_fd_.get(), user_); !set) return set;
+  }
+  facts_.device_index = device_;
   name->copy(facts_.device.data(), facts_.device.size() - 1);
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
@@ -212,6 +216,12 @@ Status HostNetwork::attach_tap() {
   return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
 }
 
+// Whoever takes the device over says what it can do; until then the kernel leaves nothing
+// unfinished.
+TapOffload HostNetwork::device_offload() const {
+  return config_.hand_over_device ? TapOffload::kOff : TapOffload::kOn;
+}
+
 RuleConfig HostNetwork::rule_config() const {
   RuleConfig rules{.mode = config_.mode,
                    .tap = facts_.device.data(),
@@ -219,7 +229,8 @@ RuleConfig HostNetwork::rule_config() const {
                    .gateway_mac = facts_.gateway_mac,
                    .vm_mac = facts_.vm_mac,
                    .vm_ipv4 = facts_.vm_address,
-                   .isolation = config_.enable_isolation};
+                   .isolation = config_.enable_isolation,
+                   .outlive_keeper = config_.hand_over_device};
   if (facts_.addresses) {
     rules.subnet = facts_.addresses->subnet();
     rules.gateway_ipv4 = facts_.addresses->start;
@@ -265,6 +276,9 @@ Status HostNetwork::enable_uplinks() {
 
 Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
+  if (config_.hand_over_device) {
+    if (auto watched = watch_device(); !watched) return watched;
+  }
   auto macs = MacEvents::watch(device_);
   if (!macs) return pass(macs);
   mac_events_.emplace(std::move(*macs));
@@ -276,6 +290,29 @@ Status HostNetwork::watch() {
   }
   route_events_.emplace(std::move(*events));
   return {};
+}
+
+// Before the VM has the device: what its MAC is now is right.
+Status HostNetwork::watch_device() {
+  auto events = DeviceEvents::watch(device_, DeviceEvent::kChanged);
+  if (!events) return pass(events);
+  auto link = find_link(netlink_, device_);
+  if (!link) return pass(link);
+  device_mac_ = link->mac;
+  device_events_.emplace(std::move(*events));
+  return {};
+}
+
+// A bridge makes the MAC of a port an address of its own, in place of whose it is, and no rule sees
+// it (br_fdb_changeaddr, Linux 6.18).
+bool HostNetwork::read_device_events() {
+  bool changed = false;
+  bool complete = device_events_->read(
+      [this, &changed](const Mac& mac) { changed = changed || mac != device_mac_; });
+  if (complete && !changed) return false;
+  log_error("network", "the VM has changed the MAC address of {}, which it may not: taken away",
+            facts_.device.data());
+  return true;
 }
 
 bool HostNetwork::read_route_events() {

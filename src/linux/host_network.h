@@ -12,12 +12,14 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "base/uuid.h"
+#include "linux/device_events.h"
 #include "linux/helper_rules.h"
 #include "linux/links.h"
 #include "linux/mac_events.h"
 #include "linux/netlink.h"
 #include "linux/network_lock.h"
 #include "linux/network_state.h"
+#include "linux/tap.h"
 #include "network/config.h"
 
 namespace vmnet {
@@ -34,6 +36,7 @@ struct InterfaceFacts {
   std::optional<Ipv6> ipv6_prefix;
   std::optional<Ipv4> vm_address;
   std::array<char, 16> device{};
+  int device_index = 0;
   bool is_macvtap = false;
 };
 static_assert(std::is_trivially_copyable_v<InterfaceFacts>);
@@ -55,6 +58,12 @@ class HostNetwork {
   // Readable: call the function of that name. -1 where there is nothing to watch.
   int route_events_fd() const { return route_events_ ? route_events_->fd() : -1; }
   int mac_events_fd() const { return mac_events_ ? mac_events_->fd() : -1; }
+
+  int device_events_fd() const { return device_events_ ? device_events_->fd() : -1; }
+
+  // True where the VM, which holds its device itself, has changed the device's MAC address: it must
+  // be taken away.
+  bool read_device_events();
 
   // Drains the events: true where the host's routes have changed, so that follow_routes() is due.
   bool read_route_events();
@@ -82,7 +91,9 @@ class HostNetwork {
   Status attach_macvtap(const Link& lower);
   Status enable_uplinks();
   Status watch();
+  Status watch_device();
   RuleConfig rule_config() const;
+  TapOffload device_offload() const;
   void remove_vm();
   void remove_all();
 
@@ -102,6 +113,8 @@ class HostNetwork {
   std::optional<HelperRules> rules_;
   std::optional<NetlinkSocket> route_events_;
   std::optional<MacEvents> mac_events_;
+  std::optional<DeviceEvents> device_events_;
+  Mac device_mac_;  // where device_events_ are watched
 };
 
 }  // namespace vmnet

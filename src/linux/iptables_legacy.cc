@@ -96,12 +96,11 @@ bool check() {
   if (getsockopt(socket.get(), Tables::kLevel, Tables::kGetInfo, &info, &size) != 0) return false;
 
   // The structure ends with the entries.
-  constexpr size_t kHeaderSize = offsetof(typename Tables::Entries, entrytable);
-  typename Tables::Entries header{};
-  std::strncpy(header.name, kFilterTable, sizeof(header.name) - 1);
-  header.size = info.size;
+  using Entries = typename Tables::Entries;
+  constexpr size_t kHeaderSize = offsetof(Entries, entrytable);
   std::vector<char> answer(kHeaderSize + info.size);
-  std::memcpy(answer.data(), &header, kHeaderSize);
+  std::strncpy(answer.data() + offsetof(Entries, name), kFilterTable, sizeof(Entries::name) - 1);
+  std::memcpy(answer.data() + offsetof(Entries, size), &info.size, sizeof(info.size));
   size = static_cast<socklen_t>(answer.size());
   if (getsockopt(socket.get(), Tables::kLevel, Tables::kGetEntries, answer.data(), &size) != 0) {
     return false;

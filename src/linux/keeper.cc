@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptor_passing.h"
 #include "base/log.h"
 #include "linux/capabilities.h"
 
@@ -38,43 +39,17 @@ struct StartReport {
 static_assert(std::is_trivially_copyable_v<StartReport>);
 
 Status send_report(int channel, const StartReport& report, int device) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  iovec part{.iov_base = const_cast<StartReport*>(&report), .iov_len = sizeof(report)};
-  msghdr message{.msg_iov = &part, .msg_iovlen = 1};
-  if (device >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(device));
-    std::memcpy(CMSG_DATA(header), &device, sizeof(device));
-  }
-  if (sendmsg(channel, &message, MSG_NOSIGNAL) < 0) {
-    return fail_errno("cannot report to the worker", errno);
-  }
-  return {};
+  return send_with_descriptor(channel, {reinterpret_cast<const uint8_t*>(&report), sizeof(report)},
+                              device);
 }
 
 Result<StartReport> receive_report(int channel, UniqueFd& device) {
   StartReport report;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  iovec part{.iov_base = &report, .iov_len = sizeof(report)};
-  msghdr message{.msg_iov = &part,
-                 .msg_iovlen = 1,
-                 .msg_control = control.data(),
-                 .msg_controllen = control.size()};
-  ssize_t size = 0;
-  do {
-    size = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  if (size != sizeof(report)) return fail("the keeper died while it made the interface");
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-    device.reset(fd);
-  }
+  auto received =
+      receive_with_descriptor(channel, {reinterpret_cast<uint8_t*>(&report), sizeof(report)});
+  if (!received) return pass(received);
+  if (received->size != sizeof(report)) return fail("the keeper died while it made the interface");
+  device = std::move(received->descriptor);
   return report;
 }
 
@@ -117,17 +92,24 @@ Status keep_few_capabilities(const RealUser& user) {
   return {};
 }
 
+// Or until the VM has lost its right to the device.
 void watch_until_worker_ends(int channel, HostNetwork& network) {
   bool routes_changed = false;
   while (true) {
-    std::array<pollfd, 3> entries = {
+    std::array<pollfd, 4> entries = {
         pollfd{.fd = channel, .events = POLLIN, .revents = 0},
         pollfd{.fd = network.mac_events_fd(), .events = POLLIN, .revents = 0},
         // Not looked at while a change waits to be followed.
-        pollfd{.fd = routes_changed ? -1 : network.route_events_fd(), .events = POLLIN}};
+        pollfd{.fd = routes_changed ? -1 : network.route_events_fd(), .events = POLLIN},
+        pollfd{.fd = network.device_events_fd(), .events = POLLIN, .revents = 0}};
     int ready = poll(entries.data(), entries.size(), routes_changed ? kRouteDelay : -1);
     if (ready < 0) continue;
     if (entries[0].revents != 0) return;
+    if (entries[3].revents != 0 && network.read_device_events()) {
+      // An error to the worker too, which would take a device that goes for the VM's end.
+      shutdown(channel, SHUT_RDWR);
+      return;
+    }
     if (entries[1].revents != 0) network.read_mac_events();
     if (entries[2].revents != 0) routes_changed = network.read_route_events();
     if (ready == 0 && routes_changed) {

@@ -40,6 +40,22 @@ Mac mac_of(const nlattr* attribute) {
   return mac;
 }
 
+Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
+                   size_t size, int prefix_length, const std::string& text) {
+  NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+  auto* header = message.add_family_header<ifaddrmsg>();
+  header->ifa_family = family;
+  header->ifa_prefixlen = static_cast<uint8_t>(prefix_length);
+  header->ifa_index = static_cast<uint32_t>(index);
+  // NODAD: duplicate address detection would hold the gateway's address back for 1.5 s.
+  if (family == AF_INET6) header->ifa_flags = IFA_F_NODAD;
+  message.put_bytes(IFA_LOCAL, address, size);
+  message.put_bytes(IFA_ADDRESS, address, size);
+  return netlink.request(message, fmt::format("cannot add address {}/{}", text, prefix_length));
+}
+
+}  // namespace
+
 Link parse_link(const nlmsghdr* message) {
   const auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
   Link link;
@@ -73,22 +89,6 @@ Link parse_link(const nlmsghdr* message) {
   return link;
 }
 
-Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
-                   size_t size, int prefix_length, const std::string& text) {
-  NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
-  auto* header = message.add_family_header<ifaddrmsg>();
-  header->ifa_family = family;
-  header->ifa_prefixlen = static_cast<uint8_t>(prefix_length);
-  header->ifa_index = static_cast<uint32_t>(index);
-  // NODAD: duplicate address detection would hold the gateway's address back for 1.5 s.
-  if (family == AF_INET6) header->ifa_flags = IFA_F_NODAD;
-  message.put_bytes(IFA_LOCAL, address, size);
-  message.put_bytes(IFA_ADDRESS, address, size);
-  return netlink.request(message, fmt::format("cannot add address {}/{}", text, prefix_length));
-}
-
-}  // namespace
-
 Result<std::vector<Link>> list_links(NetlinkSocket& netlink) {
   std::vector<Link> links;
   NetlinkMessage message(RTM_GETLINK, NLM_F_DUMP);
@@ -111,6 +111,16 @@ const Link* find_link(const std::vector<Link>& links, std::string_view name) {
 const Link* find_link(const std::vector<Link>& links, int index) {
   auto found = std::ranges::find(links, index, &Link::index);
   return found == links.end() ? nullptr : &*found;
+}
+
+Result<Link> find_link(NetlinkSocket& netlink, int index) {
+  NetlinkMessage message(RTM_GETLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  Link link;
+  auto answered = netlink.query(message, fmt::format("cannot find device {}", index),
+                                [&link](const nlmsghdr* answer) { link = parse_link(answer); });
+  if (!answered) return pass(answered);
+  return link;
 }
 
 Result<int> find_index(NetlinkSocket& netlink, const std::string& name) {

@@ -29,12 +29,18 @@ struct Link {
   bool operational = false;  // IF_OPER_UP: its carrier is there and the kernel has acted on it
 };
 
+// What an RTM_NEWLINK message, an answer or an event, says.
+Link parse_link(const nlmsghdr* message);
+
 // All devices of the network namespace. Needs no privilege.
 Result<std::vector<Link>> list_links(NetlinkSocket& netlink);
 
 // The device with that name or index; nullptr where `links` has none.
 const Link* find_link(const std::vector<Link>& links, std::string_view name);
 const Link* find_link(const std::vector<Link>& links, int index);
+
+// The device with that index, as it is now.
+Result<Link> find_link(NetlinkSocket& netlink, int index);
 
 // The index of the device with that name.
 Result<int> find_index(NetlinkSocket& netlink, const std::string& name);

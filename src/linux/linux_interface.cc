@@ -10,6 +10,7 @@
 #include "linux/capabilities.h"
 #include "linux/dns_servers.h"
 #include "linux/keeper.h"
+#include "linux/native_tap.h"
 #include "linux/tap.h"
 #include "network/host_interface.h"
 #include "network/local_services.h"
@@ -24,26 +25,26 @@ class LinuxInterface : public HostInterface {
         keeper_(start.keeper),
         channel_(std::move(start.channel)),
         facts_(start.facts) {
-    if (facts_.is_macvtap) {
-      endpoint_ = std::make_unique<MacvtapEndpoint>(std::move(start.device), facts_.vm_mac);
-    } else {
-      endpoint_ = std::make_unique<TapEndpoint>(std::move(start.device));
-    }
     describe();
     // Now: later the sandbox hides the host's files.
     if (config_.mode == Mode::kShared) dns_servers_ = find_dns_servers();
   }
 
+  // Makes the worker's end of `device`, with privilege still.
+  Status adopt(UniqueFd device);
+
   const Description& description() const override { return description_; }
   Endpoint& endpoint() override { return *endpoint_; }
+  NativeDevice* native_device() override { return native_.get(); }
   bool has_offload() const override { return true; }
   std::unique_ptr<FrameResponder> make_responder() override;
   int lost_fd() const override { return channel_.get(); }
   SystemCallNeeds system_call_needs() const override {
-    return {.set_mac_address = facts_.is_macvtap};
+    return {.set_mac_address = facts_.is_macvtap && !native_, .native_vm_socket = std::nullopt};
   }
 
   void stop() override {
+    native_.reset();
     endpoint_.reset();  // the TAP goes first, so the keeper finds its bridge without it
     end_keeper(keeper_, std::move(channel_));
   }
@@ -57,9 +58,24 @@ class LinuxInterface : public HostInterface {
   UniqueFd channel_;
   InterfaceFacts facts_;
   std::unique_ptr<Endpoint> endpoint_;
+  std::unique_ptr<NativeTap> native_;  // with --tap, in place of endpoint_
   Description description_;
   DnsServers dns_servers_;
 };
+
+Status LinuxInterface::adopt(UniqueFd device) {
+  if (config_.hand_over_device) {
+    bool answers = config_.mode != Mode::kBridged;
+    auto native = NativeTap::create(std::move(device), facts_.device_index, answers);
+    if (!native) return pass(native);
+    native_ = std::move(*native);
+  } else if (facts_.is_macvtap) {
+    endpoint_ = std::make_unique<MacvtapEndpoint>(std::move(device), facts_.vm_mac);
+  } else {
+    endpoint_ = std::make_unique<TapEndpoint>(std::move(device));
+  }
+  return {};
+}
 
 void LinuxInterface::describe() {
   description_.interface_id = facts_.interface_id;
@@ -68,6 +84,7 @@ void LinuxInterface::describe() {
   description_.addresses = facts_.addresses;
   description_.nat66_prefix = facts_.ipv6_prefix;
   description_.ip_address = facts_.vm_address;
+  if (config_.hand_over_device) description_.tap_header_size = kTapHeaderSize;
   description_.host_interface = facts_.device.data();
 }
 
@@ -125,7 +142,13 @@ Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& conf
   }
   auto start = start_keeper(config, user, files, vm_socket);
   if (!start) return pass(start);
-  return std::make_unique<LinuxInterface>(std::move(*start), config);
+  UniqueFd device = std::move(start->device);
+  auto interface = std::make_unique<LinuxInterface>(std::move(*start), config);
+  if (auto adopted = interface->adopt(std::move(device)); !adopted) {
+    interface->stop();
+    return pass(adopted);
+  }
+  return interface;
 }
 
 Result<std::vector<std::string>> list_shared_interfaces() {

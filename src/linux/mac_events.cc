@@ -7,10 +7,11 @@
 #include <optional>
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+
+#include "linux/packet_filter.h"
 
 namespace vmnet {
 namespace {
@@ -19,31 +20,18 @@ constexpr uint32_t kTypeOffset = offsetof(nlmsghdr, nlmsg_type);
 constexpr uint32_t kFamilyOffset = sizeof(nlmsghdr) + offsetof(ndmsg, ndm_family);
 constexpr uint32_t kIndexOffset = sizeof(nlmsghdr) + offsetof(ndmsg, ndm_ifindex);
 
-constexpr sock_filter load(uint16_t width, uint32_t offset) {
-  return {.code = static_cast<uint16_t>(BPF_LD | width | BPF_ABS), .jt = 0, .jf = 0, .k = offset};
-}
-
-constexpr sock_filter skip_unless(uint32_t value, uint8_t otherwise) {
-  return {.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 0, .jf = otherwise, .k = value};
-}
-
-constexpr sock_filter answer(uint32_t bytes) {
-  return {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = bytes};
-}
-
 // Only this port's: what other guests do must not wake this keeper. A filter's loads are big
 // endian, the message's fields the host's.
 Status filter_port(int fd, int port) {
-  std::array<sock_filter, 8> program = {load(BPF_H, kTypeOffset),
-                                        skip_unless(htons(RTM_NEWNEIGH), 5),
-                                        load(BPF_B, kFamilyOffset),
-                                        skip_unless(AF_BRIDGE, 3),
-                                        load(BPF_W, kIndexOffset),
-                                        skip_unless(htonl(static_cast<uint32_t>(port)), 1),
-                                        answer(~0U),
-                                        answer(0)};
-  sock_fprog filter{.len = program.size(), .filter = program.data()};
-  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0) {
+  std::array program = {bpf_load(BPF_H, kTypeOffset),
+                        bpf_skip_unless(htons(RTM_NEWNEIGH), 5),
+                        bpf_load(BPF_B, kFamilyOffset),
+                        bpf_skip_unless(AF_BRIDGE, 3),
+                        bpf_load(BPF_W, kIndexOffset),
+                        bpf_skip_unless(htonl(static_cast<uint32_t>(port)), 1),
+                        bpf_answer(~0U),
+                        bpf_answer(0)};
+  if (attach_filter(fd, program) != 0) {
     return fail_errno("cannot filter forwarding table events", errno);
   }
   return {};

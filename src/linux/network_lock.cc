@@ -59,7 +59,7 @@ Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, std::chrono::mil
       contended = true;
     } else if (!contended || (pause_at_random(), !table_exists(socket))) {
       NftBatch batch;
-      batch.create_owned(table);
+      batch.create(table, TableLife::kSocket);
       auto taken = batch.commit(socket);
       if (taken) return NetworkLock(socket);
       if (taken.error().os_errno != EEXIST) return pass(taken);

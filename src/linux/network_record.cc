@@ -160,6 +160,10 @@ bool is_own_bridge(const Link& link) {
          std::equal(kBridgeMacPrefix.begin(), kBridgeMacPrefix.end(), link.mac.bytes.begin());
 }
 
+bool is_vm_device_name(std::string_view name) {
+  return name.starts_with(kTapPrefix) || name.starts_with(kMacvtapPrefix);
+}
+
 bool is_own_vm_device(const Link& link) {
   return (link.kind == "tun" && link.name.starts_with(kTapPrefix)) ||
          (link.kind == "macvtap" && link.name.starts_with(kMacvtapPrefix));

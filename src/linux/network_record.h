@@ -70,6 +70,9 @@ std::string_view bridge_name_prefix(NetworkKind kind);
 // Is `link` a bridge that a helper made?
 bool is_own_bridge(const Link& link);
 
+// Is that a name of a VM's device, made or to be made by a helper?
+bool is_vm_device_name(std::string_view name);
+
 // Is `link` the device of one VM that a helper made (TAP or macvtap)?
 bool is_own_vm_device(const Link& link);
 

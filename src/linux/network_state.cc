@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -9,28 +10,69 @@
 
 #include "base/log.h"
 #include "linux/forwarding.h"
+#include "linux/nft_batch.h"
 
 namespace vmnet {
 namespace {
 
-// The names of the nftables tables of living helpers: each is owned by its keeper's socket and
-// named after its VM's device.
-Result<std::set<std::string>> list_helper_tables(NetlinkSocket& netfilter) {
-  std::set<std::string> names;
+// An nftables table that is named after a VM's device.
+struct HelperTable {
+  NftFamily family = NftFamily::kInet;
+  std::string name;
+  bool owned = false;  // by a socket: its keeper lives
+};
+
+HelperTable parse_table(const nlmsghdr* answer) {
+  const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(answer));
+  HelperTable table{.family = static_cast<NftFamily>(header->nfgen_family)};
+  for_each_attribute(answer, sizeof(nfgenmsg), [&table](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME) table.name = attribute_text(attribute);
+    if (mnl_attr_get_type(attribute) == NFTA_TABLE_FLAGS) {
+      table.owned = (ntohl(mnl_attr_get_u32(attribute)) & NFT_TABLE_F_OWNER) != 0;
+    }
+  });
+  return table;
+}
+
+Result<std::vector<HelperTable>> list_helper_tables(NetlinkSocket& netfilter) {
+  std::vector<HelperTable> tables;
   NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_DUMP);
   message.add_family_header<nfgenmsg>()->version = NFNETLINK_V0;
   auto listed = netfilter.query(
       message, "cannot list nftables tables",
-      [&names](const nlmsghdr* answer) {
-        for_each_attribute(answer, sizeof(nfgenmsg), [&names](const nlattr* attribute) {
-          if (mnl_attr_get_type(attribute) != NFTA_TABLE_NAME) return;
-          std::string name = attribute_text(attribute);
-          if (name.starts_with(kOwnPrefix)) names.insert(std::move(name));
-        });
+      [&tables](const nlmsghdr* answer) {
+        HelperTable table = parse_table(answer);
+        if (is_vm_device_name(table.name)) tables.push_back(std::move(table));
       },
-      [&names] { names.clear(); });
+      [&tables] { tables.clear(); });
   if (!listed) return pass(listed);
+  return tables;
+}
+
+// The devices of living helpers: some table of theirs is owned by the keeper's socket.
+std::set<std::string> living_devices(const std::vector<HelperTable>& tables) {
+  std::set<std::string> names;
+  for (const HelperTable& table : tables) {
+    if (table.owned) names.insert(table.name);
+  }
   return names;
+}
+
+// Rules of a VM that held its device itself, left by a keeper that was killed. After the device.
+void remove_orphaned_tables(NetlinkSocket& netfilter, const std::vector<HelperTable>& tables,
+                            const std::set<std::string>& living) {
+  NftBatch batch;
+  bool any = false;
+  for (const HelperTable& table : tables) {
+    if (living.contains(table.name)) continue;
+    batch.remove_table(table.family, table.name);
+    any = true;
+  }
+  if (!any) return;
+  // ROOT: tables of our names that no socket owns, under the network's lock.
+  if (auto removed = batch.commit(netfilter); !removed) {
+    log_warn("network", "cannot remove rules that a helper left: {}", removed.error().message);
+  }
 }
 
 // Gives what `record` remembers to another shared network that has VMs, if there is one: the
@@ -98,16 +140,18 @@ Result<NetworkState> read_network_state(NetlinkSocket& netlink) {
 Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter) {
   auto state = read_network_state(netlink);
   if (!state) return state;
-  auto living = list_helper_tables(netfilter);
-  if (!living) return pass(living);
+  auto tables = list_helper_tables(netfilter);
+  if (!tables) return pass(tables);
+  std::set<std::string> living = living_devices(*tables);
   bool changed = false;
   for (Link& link : state->links) {
-    if (!is_own_vm_device(link) || living->contains(link.name)) continue;
+    if (!is_own_vm_device(link) || living.contains(link.name)) continue;
     log_debug("network", "removing {}, whose helper is gone", link.name);
     if (auto deleted = delete_link(netlink, link.index); !deleted) return pass(deleted);
     link.master = 0;
     changed = true;
   }
+  remove_orphaned_tables(netfilter, *tables, living);
   for (const Link& link : state->links) {
     if (!is_own_bridge(link) || state->has_vm(link.index)) continue;
     log_debug("network", "removing {}, which has no VM", link.name);
@@ -126,7 +170,8 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
   if (!tables) return pass(tables);
   for (int number = 0; number < kMaxDevices; number++) {
     std::string name = fmt::format("{}{}", prefix, number);
-    if (find_link(*links, name) == nullptr && !tables->contains(name)) return name;
+    bool has_table = std::ranges::find(*tables, name, &HelperTable::name) != tables->end();
+    if (find_link(*links, name) == nullptr && !has_table) return name;
   }
   return fail(
       fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));

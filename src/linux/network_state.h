@@ -30,9 +30,9 @@ struct NetworkState {
 
 Result<NetworkState> read_network_state(NetlinkSocket& netlink);
 
-// Removes what a helper left that was killed: devices of VMs whose keeper is gone (its nftables
-// table is: the kernel removes that with its owner), and bridges without a VM, whose old settings
-// are restored or handed on. Returns the state after that.
+// Removes what a helper left that was killed: devices of VMs whose keeper is gone (no socket owns a
+// table of theirs: the kernel sees to that), held by the VM or not, rules without owner, and
+// bridges without a VM, whose old settings are restored or handed on. Returns the state after that.
 Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter);
 
 // The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that

@@ -28,6 +28,21 @@ class NftMessage : public NetlinkMessage {
   }
 };
 
+// NFT_TABLE_F_PERSIST, which headers older than Linux 6.9 lack.
+constexpr uint32_t kTablePersist = 0x4;
+
+uint32_t flags_of(TableLife life) {
+  switch (life) {
+    case TableLife::kSocket:
+      return NFT_TABLE_F_OWNER;
+    case TableLife::kOrphanedBySocket:
+      return NFT_TABLE_F_OWNER | kTablePersist;
+    case TableLife::kUntilRemoved:
+      break;
+  }
+  return 0;
+}
+
 std::string table_label(const NftTable& table) {
   return fmt::format("table {} {}", to_string(table.family()), table.name());
 }
@@ -56,10 +71,10 @@ void NftBatch::append(NetlinkMessage& message, std::string object) {
   objects_.push_back(std::move(object));
 }
 
-void NftBatch::create_owned(const NftTable& table) {
+void NftBatch::create(const NftTable& table, TableLife life) {
   NftMessage message(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table.family());
   message.put_string(NFTA_TABLE_NAME, table.name());
-  put_nft_u32(message, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
+  put_nft_u32(message, NFTA_TABLE_FLAGS, flags_of(life));
   append(message, table_label(table));
   for (const NftSet& set : table.sets()) {
     create_set(table, set, set.name, next_set_id_++);

@@ -15,13 +15,19 @@
 
 namespace vmnet {
 
+// How long a table lives, and who may change it.
+enum class TableLife {
+  kSocket,            // of commit()'s socket: it vanishes with that (NFT_TABLE_F_OWNER, Linux 5.12)
+  kOrphanedBySocket,  // that socket's, and nobody's when that has closed (NFT_TABLE_F_PERSIST, 6.9)
+  kUntilRemoved,      // anybody's who may change tables, `nft flush ruleset` included
+};
+
 class NftBatch {
  public:
   NftBatch();
 
-  // The table, which must not exist, owned by the socket of commit(): it vanishes with the socket,
-  // and no other socket can change it (NFT_TABLE_F_OWNER, Linux 5.12).
-  void create_owned(const NftTable& table);
+  // The table, which must not exist.
+  void create(const NftTable& table, TableLife life);
   void remove_table(NftFamily family, std::string_view name);
 
   void add_elements(const NftTable& table, std::string_view set,

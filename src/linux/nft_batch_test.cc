@@ -64,7 +64,7 @@ TEST(NftBatch, MakesATableBeforeItsSetsChainsAndRules) {
   chain.rule().udp_dport_in(kPorts).drop();
   table.set({.name = "vm_macs", .type = kNftEtherAddress, .max_size = 16});
   NftBatch batch;
-  batch.create_owned(table);
+  batch.create(table, TableLife::kSocket);
   EXPECT_THAT(types(batch.bytes()),
               ElementsAre(NFNL_MSG_BATCH_BEGIN, nft(NFT_MSG_NEWTABLE), nft(NFT_MSG_NEWSET),
                           nft(NFT_MSG_NEWCHAIN), nft(NFT_MSG_NEWSET), nft(NFT_MSG_NEWSETELEM),
@@ -73,7 +73,7 @@ TEST(NftBatch, MakesATableBeforeItsSetsChainsAndRules) {
 
 TEST(NftBatch, OwnsAndExcludes) {
   NftBatch batch;
-  batch.create_owned(NftTable(NftFamily::kInet, "vmnet-lock"));
+  batch.create(NftTable(NftFamily::kInet, "vmnet-lock"), TableLife::kSocket);
   const nlmsghdr* table = messages(batch.bytes()).at(1);
   EXPECT_EQ(table->nlmsg_flags & NLM_F_EXCL, NLM_F_EXCL);
   EXPECT_EQ(text(table, NFTA_TABLE_NAME), "vmnet-lock");
@@ -89,7 +89,7 @@ TEST(NftBatch, NumbersMessagesAndSets) {
   chain.rule().icmpv6_type_in(kTypes).drop();
   chain.rule().icmpv6_type_in(kTypes).drop();
   NftBatch batch;
-  batch.create_owned(table);
+  batch.create(table, TableLife::kSocket);
   std::vector<uint32_t> sets;
   uint32_t sequence = 0;
   for (const nlmsghdr* message : messages(batch.bytes())) {

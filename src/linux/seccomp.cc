@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 
 #include <linux/sockios.h>
 #include <seccomp.h>
@@ -50,9 +51,42 @@ constexpr std::array kAllowed = {
     SCMP_SYS(madvise),
 };
 
+// --tap: the kernel carries the frames. The socket for the VM's requests could send on any device,
+// the host's uplink for one, by a call that names it: sendto() is left without an address and
+// sendmsg(), where the filter cannot see that, to the VM's socket. connect() and sendmmsg() are not
+// there, nor a call that would give another socket that number.
+constexpr std::array kAllowedNative = {
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    // Waiting.
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(futex),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(restart_syscall),
+    // The end.
+    SCMP_SYS(close),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(wait4),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    // The allocator.
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(madvise),
+};
+
 struct Release {
   void operator()(void* filter) const { seccomp_release(filter); }
 };
+
+std::span<const int> allowed_calls(const SystemCallNeeds& needs) {
+  if (needs.native_vm_socket) return kAllowedNative;
+  return kAllowed;
+}
 
 // 0, or a negative errno of libseccomp.
 int add_rules(scmp_filter_ctx filter, const SystemCallNeeds& needs) {
@@ -60,12 +94,20 @@ int add_rules(scmp_filter_ctx filter, const SystemCallNeeds& needs) {
   auto add = [&result](int added) {
     if (result == 0) result = added;
   };
-  for (int call : kAllowed) add(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
+  for (int call : allowed_calls(needs)) add(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0));
   // Memory, but none that can be executed.
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
     add(seccomp_rule_add(
         filter, SCMP_ACT_ALLOW, call, 1,
         scmp_arg_cmp{.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0}));
+  }
+  if (needs.native_vm_socket) {
+    auto socket = static_cast<scmp_datum_t>(*needs.native_vm_socket);
+    add(seccomp_rule_add(
+        filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1,
+        scmp_arg_cmp{.arg = 0, .op = SCMP_CMP_EQ, .datum_a = socket, .datum_b = 0}));
+    add(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1,
+                         scmp_arg_cmp{.arg = 4, .op = SCMP_CMP_EQ, .datum_a = 0, .datum_b = 0}));
   }
   if (needs.set_mac_address) {
     add(seccomp_rule_add(

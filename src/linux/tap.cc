@@ -22,7 +22,6 @@
 namespace vmnet {
 namespace {
 
-constexpr int kVirtioHeaderSize = 12;
 constexpr std::string_view kNodePrefix = ".vmnet-helper-";
 constexpr int kUeventTimeout = 2000;  // milliseconds
 constexpr time_t kStaleNodeAge = 60;  // seconds; a node lives for microseconds
@@ -47,7 +46,7 @@ Status attach_as_tap(int fd, ifreq& request) {
   if (ioctl(fd, TUNSETIFF, &request) != 0) {
     return fail_errno("cannot create a TAP device (TUNSETIFF)", errno);
   }
-  int size = kVirtioHeaderSize;
+  int size = kTapHeaderSize;
   if (ioctl(fd, TUNSETVNETHDRSZ, &size) != 0) {
     return fail_errno("cannot set the TAP's header size (TUNSETVNETHDRSZ)", errno);
   }
@@ -115,6 +114,13 @@ Result<UniqueFd> create_tap(const std::string& name, TapOffload offload) {
   if (auto attached = attach_as_tap(fd.get(), request); !attached) return pass(attached);
   if (auto set = set_offload(fd.get(), offload); !set) return pass(set);
   return fd;
+}
+
+Status set_tap_owner(int fd, uid_t user) {
+  if (ioctl(fd, TUNSETOWNER, static_cast<unsigned long>(user)) != 0) {
+    return fail_errno("cannot make the user the TAP's owner (TUNSETOWNER)", errno);
+  }
+  return {};
 }
 
 Result<NetlinkSocket> open_uevents() {

@@ -5,15 +5,22 @@
 // more than 65,535 bytes (Ethernet header included) is segmented by the kernel before the reader.
 #pragma once
 
+#include <span>
 #include <string>
+
+#include <sys/types.h>
 
 #include "base/mac.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "forward/endpoint.h"
+#include "forward/unmerge.h"
 #include "linux/netlink.h"
 
 namespace vmnet {
+
+// Bytes of the virtio-net header before each frame.
+inline constexpr int kTapHeaderSize = 12;
 
 // What the kernel may leave to us on a TAP: unfinished checksums and unsplit segments.
 enum class TapOffload { kOff, kOn };
@@ -21,6 +28,10 @@ enum class TapOffload { kOff, kOn };
 // Creates the TAP `name`, which no device has, down. It vanishes with its descriptor.
 // ROOT: opens /dev/net/tun; the name is ours, numbered.
 Result<UniqueFd> create_tap(const std::string& name, TapOffload offload);
+
+// Leaves a TAP that its holder has made persistent and let go to processes of `user` alone: without
+// an owner anyone who can open /dev/net/tun could take it up.
+Status set_tap_owner(int fd, uid_t user);
 
 // Opens the device node of a macvtap that was just created, and sets it up as a TAP. `uevents` is a
 // NETLINK_KOBJECT_UEVENT socket opened before the macvtap was created: the node's number comes from
@@ -43,7 +54,11 @@ class TapEndpoint : public Endpoint {
   Transfer write(const SendBatch& batch) override;
 
  private:
+  // False: refused, errno says why.
+  bool write_frame(std::span<const iovec> parts, Transfer& transfer);
+
   UniqueFd fd_;
+  Unmerger unmerger_;  // for merged frames that the kernel refuses
 };
 
 // A macvtap receives only for its own MAC, so it takes on the MAC that the VM sends from.

@@ -59,20 +59,30 @@ Transfer TapEndpoint::write(const SendBatch& batch) {
   Transfer transfer;
   for (size_t i = 0; i < batch.count(); i++) {
     auto parts = batch.parts_of(i);
-    ssize_t size = 0;
-    do {
-      size = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));
-    } while (size < 0 && errno == EINTR);
-    transfer.single_calls++;
-    if (size < 0) {
-      transfer.drops++;
-      transfer.gone = transfer.gone || errno == EBADFD || errno == ENODEV;
-    } else {
-      transfer.frames++;
-      transfer.bytes += static_cast<uint64_t>(size);
+    if (write_frame(parts, transfer)) continue;
+    int error = errno;
+    if (error == EINVAL && unmerger_.load(parts)) {
+      for (size_t j = 0; j < unmerger_.count(); j++) {
+        if (!write_frame(unmerger_.segment(j), transfer)) transfer.drops++;
+      }
+      continue;
     }
+    transfer.drops++;
+    transfer.gone = transfer.gone || error == EBADFD || error == ENODEV;
   }
   return transfer;
+}
+
+bool TapEndpoint::write_frame(std::span<const iovec> parts, Transfer& transfer) {
+  ssize_t size = 0;
+  do {
+    size = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));
+  } while (size < 0 && errno == EINTR);
+  transfer.single_calls++;
+  if (size < 0) return false;
+  transfer.frames++;
+  transfer.bytes += static_cast<uint64_t>(size);
+  return true;
 }
 
 Transfer MacvtapEndpoint::write(const SendBatch& batch) {

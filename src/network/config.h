@@ -43,6 +43,7 @@ struct NetworkConfig {
   bool enable_tso = false;
   bool enable_checksum_offload = false;
   bool enable_isolation = false;
+  bool hand_over_device = false;  // --tap: the VM gets the host's device itself
 };
 
 // Frame sizes of the contract: Ethernet header included, no FCS.

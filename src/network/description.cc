@@ -31,6 +31,7 @@ std::string to_json(const Description& description) {
     }
   }
   if (description.ip_address) json["ip_address"] = to_string(*description.ip_address);
+  if (description.tap_header_size) json["tap_vnet_header_size"] = *description.tap_header_size;
   if (!description.host_interface.empty()) json["host_interface"] = description.host_interface;
   // A device name is bytes; what is not UTF-8 in it must not end us, nor the JSON.
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

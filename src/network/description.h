@@ -31,7 +31,9 @@ struct Description {
   std::optional<uint64_t> write_max_packets;
   std::optional<NamedNetwork> named_network;
   std::optional<Ipv4> ip_address;  // what DHCP gives this VM
-  std::string host_interface;      // the host-side device, empty: not said
+  // --tap: bytes of the virtio-net header before each frame, as the device is handed over.
+  std::optional<uint64_t> tap_header_size;
+  std::string host_interface;  // the host-side device, empty: not said
 };
 
 // One line without its line end. Pure.

@@ -68,6 +68,13 @@ TEST(Description, BridgedModeHasNoAddresses) {
   EXPECT_EQ(keys(description), expected);
 }
 
+TEST(Description, HeaderOfADeviceThatIsHandedOver) {
+  Description description = shared_description();
+  EXPECT_FALSE(nlohmann::json::parse(to_json(description)).contains("tap_vnet_header_size"));
+  description.tap_header_size = 12;
+  EXPECT_EQ(nlohmann::json::parse(to_json(description))["tap_vnet_header_size"], 12);
+}
+
 TEST(Description, NamedNetwork) {
   Description description = shared_description();
   description.addresses.reset();

@@ -11,6 +11,7 @@
 #include "forward/frame_responder.h"
 #include "network/config.h"
 #include "network/description.h"
+#include "network/native_device.h"
 #include "network/real_user.h"
 #include "network/sandbox.h"
 #include "network/socket_files.h"
@@ -26,8 +27,11 @@ class HostInterface {
 
   virtual const Description& description() const = 0;
 
-  // The host's end of the cable.
+  // The host's end of the cable; not with --tap.
   virtual Endpoint& endpoint() = 0;
+
+  // With --tap, the device that goes to the VM instead; null without.
+  virtual NativeDevice* native_device() { return nullptr; }
 
   // Whether endpoint() takes merged frames and brings large ones, told by their virtio-net headers.
   virtual bool has_offload() const = 0;

@@ -1,6 +1,8 @@
 // What is left to the process that reads what a guest writes, should the guest ever take it over.
 #pragma once
 
+#include <optional>
+
 #include "base/result.h"
 
 namespace vmnet {
@@ -12,6 +14,9 @@ Status restrict_files();
 
 struct SystemCallNeeds {
   bool set_mac_address = false;  // ioctl(SIOCSIFHWADDR): a macvtap follows its VM's MAC
+  // --tap, a shorter list: nothing is sent but on what is open, to where that is bound; sendmsg()
+  // on the VM's socket alone, which is this.
+  std::optional<int> native_vm_socket;
 };
 
 // All threads: the data path's system calls, nothing else; another one ends the process (seccomp).

@@ -23,12 +23,10 @@ Status check_offered(const GivenOption& option) {
   }
 }
 
-Status check_helper_arguments(std::span<const char* const> arguments) {
+Result<Options> parse_helper_arguments(std::span<const char* const> arguments) {
   std::vector<const char*> argv = {"vmnet-helper", "--fd=3"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
-  auto options = parse_options(argv);
-  if (!options) return pass(options);
-  return {};
+  return parse_options(argv);
 }
 
 }  // namespace
@@ -55,7 +53,9 @@ Result<RunOptions> parse_run_options(std::span<const char* const> argv) {
   if (std::string_view(argv[rest]).empty()) return fail("'': COMMAND has no name");
 
   auto helper_arguments = argv.subspan(1, rest - 2);
-  if (auto valid = check_helper_arguments(helper_arguments); !valid) return pass(valid);
+  auto parsed = parse_helper_arguments(helper_arguments);
+  if (!parsed) return pass(parsed);
+  options.tap = parsed->network.hand_over_device;
   options.helper_arguments.assign(helper_arguments.begin(), helper_arguments.end());
   options.command.assign(argv.begin() + static_cast<ptrdiff_t>(rest), argv.end());
   return options;
@@ -65,8 +65,9 @@ std::string run_usage() {
   constexpr std::string_view kHead =
       R"(Runs COMMAND, a virtual machine, with a network interface: starts vmnet-helper,
 prints its line of JSON, and gives COMMAND the VM's end of the Unix datagram
-socket as file descriptor 4. Ends with COMMAND's exit status, with 128+N where
-signal N ended COMMAND, and with 1 where the network or COMMAND failed.
+socket as file descriptor 4, or with --tap the TAP device itself. Ends with
+COMMAND's exit status, with 128+N where signal N ended COMMAND, and with 1 where
+the network or COMMAND failed.
 vmnet-helper is expected beside vmnet-run and is started through sudo where it
 cannot get its privileges by itself.
 
@@ -74,6 +75,8 @@ Example:
   vmnet-run -- qemu-system-x86_64 -m 1G disk.img \
     -device virtio-net-pci,netdev=net0 \
     -netdev dgram,id=net0,local.type=fd,local.str=4
+With --tap, for the most speed (Linux), the last line is:
+    -netdev tap,id=net0,fd=4
 
 )";
   constexpr std::string_view kTail =

@@ -14,6 +14,7 @@ struct RunOptions {
   Action action = Action::kRun;  // kRun, kHelp or kVersion
   // For Action::kRun only:
   std::vector<std::string> helper_arguments;  // as given, and valid
+  bool tap = false;                           // --tap is among them
   std::vector<std::string> command;           // COMMAND and its arguments, never empty
 };
 

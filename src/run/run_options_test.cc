@@ -40,6 +40,14 @@ TEST(RunOptions, SplitsAtTheFirstDashes) {
   EXPECT_THAT(options.command, ElementsAre("sh", "-c", "--fd", "--", "-f3"));
 }
 
+TEST(RunOptions, TapIsForBothPrograms) {
+  RunOptions options = parsed({"--tap", "--", "qemu"});
+  EXPECT_TRUE(options.tap);
+  EXPECT_THAT(options.helper_arguments, ElementsAre("--tap"));
+  EXPECT_TRUE(parsed({"--ta", "--", "qemu"}).tap);
+  EXPECT_FALSE(parsed({"--", "qemu", "--tap"}).tap);
+}
+
 TEST(RunOptions, DashesThatAreAValueDoNotSplit) {
   auto options = parse({"--network", "--", "--", "qemu"});
   ASSERT_TRUE(options.has_value()) << options.error().message;

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptor_passing.h"
 #include "base/log.h"
 #include "base/signal_watch.h"
 #include "base/unique_fd.h"
@@ -40,6 +41,8 @@ constexpr int kFailure = 1;
 
 // Long enough for sudo to ask a slow user database and for macOS to make its first network.
 constexpr seconds kHelperStartWait{60};
+// It follows the line at once.
+constexpr seconds kTapWait{10};
 // Told to end, a VM may shut its guest down first; without a network it has less reason to.
 constexpr seconds kCommandEndWait{30};
 constexpr seconds kCutOffCommandEndWait{10};
@@ -72,7 +75,7 @@ class Supervisor {
       : signals_(std::move(signals)), terminal_(terminal) {}
 
   // All stages. The exit status.
-  int run(const HelperCommand& helper, const std::vector<std::string>& command);
+  int run(const HelperCommand& helper, const std::vector<std::string>& command, bool tap);
 
  private:
   using Condition = std::function<bool()>;
@@ -80,7 +83,8 @@ class Supervisor {
   Status start_helper(const HelperCommand& command, UniqueFd socket);
   Status wait_for_line();
   Status print_line();
-  Status start_command(const std::vector<std::string>& command, UniqueFd socket);
+  Status start_with_tap(const std::vector<std::string>& command, int socket);
+  Status start_command(const std::vector<std::string>& command, UniqueFd network);
   Status watch_command();
   void end_command();
   void end_group();
@@ -108,7 +112,8 @@ class Supervisor {
   std::optional<int> ended_by_;  // the first signal that told us to end
 };
 
-int Supervisor::run(const HelperCommand& helper, const std::vector<std::string>& command) {
+int Supervisor::run(const HelperCommand& helper, const std::vector<std::string>& command,
+                    bool tap) {
   auto sockets = make_socket_pair();
   if (!sockets) {
     log_error(kPart, "{}", sockets.error().message);
@@ -116,7 +121,9 @@ int Supervisor::run(const HelperCommand& helper, const std::vector<std::string>&
   }
   Status result = start_helper(helper, std::move(sockets->helper));
   if (result) result = wait_for_line();
-  if (result) result = start_command(command, std::move(sockets->command));
+  if (result)
+    result = tap ? start_with_tap(command, sockets->command.get())
+                 : start_command(command, std::move(sockets->command));
   if (result) result = watch_command();
   // Said before the rest is waited for; after a signal there is nothing to say.
   if (!result && !ended_by_) log_error(kPart, "{}", result.error().message);
@@ -194,10 +201,27 @@ Status Supervisor::print_line() {
   return result;
 }
 
-Status Supervisor::start_command(const std::vector<std::string>& command, UniqueFd socket) {
+// The socket stays open here, as a sign to the helper that the network is wanted; the device is
+// COMMAND's alone.
+Status Supervisor::start_with_tap(const std::vector<std::string>& command, int socket) {
+  awaited_ = {.fd = socket, .events = POLLIN, .revents = 0};
+  bool in_time = wait_for(
+      [this] { return awaited_.revents != 0 || !helper_.running() || ended_by_; }, kTapWait);
+  bool came = awaited_.revents != 0;
+  awaited_.fd = -1;
+  if (ended_by_) return fail("told to end before COMMAND was started");
+  if (!came) return fail(in_time ? "vmnet-helper ended early" : "vmnet-helper sent no TAP device");
+  std::array<uint8_t, 16> message{};
+  auto received = receive_with_descriptor(socket, message);
+  if (!received) return pass(received);
+  if (!received->descriptor.valid()) return fail("vmnet-helper sent no TAP device");
+  return start_command(command, std::move(received->descriptor));
+}
+
+Status Supervisor::start_command(const std::vector<std::string>& command, UniqueFd network) {
   if (ended_by_) return fail("told to end before COMMAND was started");
   auto pid = start_program({.arguments = command,
-                            .fds = {{.target = kCommandFd, .source = socket.get()}},
+                            .fds = {{.target = kCommandFd, .source = network.get()}},
                             .signal_mask = signals_.original_mask(),
                             .new_session = false,
                             .ends_with_parent = true});
@@ -351,7 +375,7 @@ std::vector<int> watched_signals(const TerminalGroup& terminal) {
 
 }  // namespace
 
-int supervise(const HelperCommand& helper, const std::vector<std::string>& command) {
+int supervise(const HelperCommand& helper, const std::vector<std::string>& command, bool tap) {
   (void)::signal(SIGCHLD, SIG_DFL);  // inherited as ignored, no child's status would reach us
   adopt_orphans();
   TerminalGroup terminal;
@@ -360,7 +384,7 @@ int supervise(const HelperCommand& helper, const std::vector<std::string>& comma
     log_error(kPart, "{}", signals.error().message);
     return kFailure;
   }
-  return Supervisor(std::move(*signals), terminal).run(helper, command);
+  return Supervisor(std::move(*signals), terminal).run(helper, command, tap);
 }
 
 }  // namespace vmnet

@@ -9,9 +9,10 @@
 namespace vmnet {
 
 // Starts the helper, then `command` (COMMAND and its arguments) once the helper has printed its
-// line. Becomes the leader of a process group. Expects that no descriptor above 2 passes an exec.
-// Says on standard error what went wrong. Returns the exit status for vmnet-run: COMMAND's, 128+N
-// where signal N ended COMMAND or vmnet-run itself, else 1. Called once in a process.
-int supervise(const HelperCommand& helper, const std::vector<std::string>& command);
+// line, with the VM's end of the socket as descriptor 4, or where `tap` the device that the helper
+// hands over. Becomes the leader of a process group. Expects that no descriptor above 2 passes an
+// exec. Says on standard error what went wrong. Returns the exit status for vmnet-run: COMMAND's,
+// 128+N where signal N ended COMMAND or vmnet-run itself, else 1. Called once in a process.
+int supervise(const HelperCommand& helper, const std::vector<std::string>& command, bool tap);
 
 }  // namespace vmnet

@@ -229,15 +229,20 @@ std::optional<Upper> upper_of_ipv6(Bytes frame, size_t ip) {
 
 }  // namespace
 
-std::optional<TransportLayout> find_transport(Bytes frame) {
-  if (frame.size() < EthernetHeader::kSize) return std::nullopt;
-  size_t ip = EthernetHeader::kSize;
-  uint16_t type = load_be16(frame.data() + 12);
-  for (int i = 0; i < kMaxVlanTags && is_vlan_type(type); i++) {
-    if (frame.size() < ip + EthernetHeader::kTagSize) return std::nullopt;
-    type = load_be16(frame.data() + ip + 2);
-    ip += EthernetHeader::kTagSize;
+size_t ethernet_size(Bytes frame) {
+  size_t size = std::min(EthernetHeader::kSize, frame.size());
+  for (int i = 0; i < kMaxVlanTags; i++) {
+    bool tagged = size >= EthernetHeader::kSize && is_vlan_type(load_be16(&frame[size - 2]));
+    if (!tagged || frame.size() < size + EthernetHeader::kTagSize) break;
+    size += EthernetHeader::kTagSize;
   }
+  return size;
+}
+
+std::optional<TransportLayout> find_transport(Bytes frame) {
+  size_t ip = ethernet_size(frame);
+  if (ip < EthernetHeader::kSize) return std::nullopt;
+  uint16_t type = load_be16(&frame[ip - 2]);
   if (type != kTypeIpv4 && type != kTypeIpv6) return std::nullopt;
   bool ipv6 = type == kTypeIpv6;
   auto upper = ipv6 ? upper_of_ipv6(frame, ip) : upper_of_ipv4(frame, ip);

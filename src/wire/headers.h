@@ -189,6 +189,9 @@ struct TransportLayout {
   size_t ip_and_transport_size() const { return payload - ip; }
 };
 
+// The Ethernet header's size with up to two VLAN tags, whatever they say; no more than the frame's.
+size_t ethernet_size(Bytes frame);
+
 // Looks through up to two VLAN tags, IPv4 options and IPv6 hop-by-hop and destination options; not
 // through a routing header, since the checksum then belongs to another destination.
 std::optional<TransportLayout> find_transport(Bytes frame);

@@ -137,9 +137,11 @@ bool Merger::may_lead(const Entry& entry) const {
   constexpr uint8_t kNeverMerged = TcpHeader::kSyn | TcpHeader::kRst | TcpHeader::kUrg;
   const TransportLayout& layout = entry.layout;
   uint8_t flags = tcp_of(entry.part, layout)[TcpHeader::kFlagsAt];
-  return layout.payload_size() > 1 && layout.end <= options_.max_segment_frame &&
-         (flags & kNeverMerged) == 0 && (flags & TcpHeader::kAck) != 0 &&
-         ip_header_is_plain(entry.part, layout);
+  // What follows the packet (padding, a trailer) could not be given back by splitting.
+  bool ends_with_packet = layout.end == entry.part.size();
+  return layout.payload_size() > 1 && ends_with_packet &&
+         layout.end <= options_.max_segment_frame && (flags & kNeverMerged) == 0 &&
+         (flags & TcpHeader::kAck) != 0 && ip_header_is_plain(entry.part, layout);
 }
 
 bool Merger::may_join(const Entry& group, const Entry& entry) const {
@@ -209,7 +211,6 @@ void Merger::finish() {
 
 void Merger::finish_group(Entry& group) const {
   const TransportLayout& layout = group.layout;
-  group.part = group.part.first(layout.end);  // without Ethernet padding
   size_t packet = group.size - layout.ip;
   uint8_t* ip = group.part.data() + layout.ip;
   if (layout.ipv6) {

@@ -224,14 +224,16 @@ TEST(Merge, LimitsOfSizeAndCount) {
   EXPECT_EQ(sizes(merge(built(flow(3, 1449)))), (Sizes{1, 1, 1}));  // beyond the MTU
 }
 
-TEST(Merge, EthernetPaddingIsLeftOut) {
-  auto frames = flow(2, 4);
-  for (auto& frame : frames) frame.options.clear();
-  auto bytes = built(frames);
-  for (Buffer& frame : bytes) frame.resize(60, 0xee);
-  auto groups = merge(bytes);
-  ASSERT_EQ(sizes(groups), Sizes{2});
-  EXPECT_EQ(groups[0].frame.size(), 14U + 20 + 20 + 8);
+TEST(Merge, FramesWithSomethingBehindThePacketPassUnmerged) {
+  auto padded = built(flow(3, 4));
+  for (Buffer& frame : padded) frame.resize(80, 0xee);
+  EXPECT_EQ(sizes(merge(padded)), (Sizes{1, 1, 1}));
+
+  auto trailer = built(flow(3));
+  trailer[1].resize(trailer[1].size() + 4, 0xee);
+  auto groups = merge(trailer);
+  ASSERT_EQ(sizes(groups), (Sizes{1, 1, 1}));
+  EXPECT_EQ(groups[1].frame, trailer[1]);
 }
 
 TEST(Merge, TaggedFramesPassUnmerged) {

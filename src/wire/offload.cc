@@ -10,7 +10,6 @@ namespace {
 
 constexpr size_t kFragmentUnit = 8;
 constexpr size_t kIpv6FragmentHeader = 8;
-constexpr size_t kMaxTags = 2 * EthernetHeader::kTagSize;
 
 // RFC 768: no checksum.
 bool has_no_checksum(Bytes frame, const TransportLayout& layout) {
@@ -38,7 +37,7 @@ void set_segmentation(VirtioHeader& header, Bytes frame, const TransportLayout& 
 std::optional<Rebuilt> rebuild_header(MutableBytes frame, size_t mtu) {
   auto layout = find_transport(frame);
   if (!layout) {
-    bool fits = frame.size() <= EthernetHeader::kSize + kMaxTags + mtu;
+    bool fits = frame.size() <= ethernet_size(frame) + mtu;
     return fits ? std::optional(Rebuilt{{}, frame.size()}) : std::nullopt;
   }
   Rebuilt rebuilt{{}, layout->end};

@@ -93,6 +93,16 @@ TEST(Offload, WhatIsNeitherTcpNorUdpPassesAsItIs) {
             VirtioHeader{});
   Buffer huge = test::ethernet_frame({}, {}, kTypeArp, Buffer(9000));
   EXPECT_FALSE(rebuild_header(huge, kMtu));
+  // A tag is not part of what the MTU counts.
+  Buffer largest = test::ethernet_frame({}, {}, kTypeArp, Buffer(kMtu));
+  for (int tags = 0; tags < 3; tags++) {
+    EXPECT_TRUE(rebuild_header(largest, kMtu)) << tags;
+    Buffer larger = largest;
+    larger.push_back(0);
+    EXPECT_FALSE(rebuild_header(larger, kMtu)) << tags;
+    const uint8_t tag[] = {0x81, 0, 0, 5};
+    largest.insert(largest.begin() + 12, tag, tag + 4);
+  }
   for (size_t size = 0; size < 60; size++) {
     Buffer cut = TcpFrame{.payload = Buffer(100)}.frame();
     cut.resize(size);

@@ -18,7 +18,9 @@ namespace vmnet {
 inline constexpr size_t kMaxSegments = 128;
 
 // Finishes the checksum that the sender left to us. Uses the frame's own partial sum, as the kernel
-// does (skb_checksum_help). False: the offsets do not lie in the frame.
+// does (skb_checksum_help). False, nothing written: the frame has no TCP or UDP, or the header
+// means neither its checksum nor one in its payload (a tunnel's inner one), or lies about its
+// place.
 bool complete_checksum(const VirtioHeader& header, MutableBytes frame);
 
 class Segmenter {

@@ -137,19 +137,38 @@ TEST(Split, CompletesAChecksumInPlace) {
   EXPECT_EQ(frame, good);
 }
 
+bool complete(Buffer& frame, size_t start, size_t offset) {
+  return complete_checksum({.flags = VirtioHeader::kNeedsChecksum,
+                            .checksum_start = static_cast<uint16_t>(start),
+                            .checksum_offset = static_cast<uint16_t>(offset)},
+                           frame);
+}
+
 TEST(Split, ChecksumOffsetsOutsideTheFrameAreRefused) {
   Buffer frame = TcpFrame{.payload = counting(10)}.frame();
-  auto complete = [&](size_t start, size_t offset) {
-    return complete_checksum({.flags = VirtioHeader::kNeedsChecksum,
-                              .checksum_start = static_cast<uint16_t>(start),
-                              .checksum_offset = static_cast<uint16_t>(offset)},
-                             frame);
-  };
-  EXPECT_TRUE(complete(14, frame.size() - 16));
-  EXPECT_FALSE(complete(14, frame.size() - 15));
-  EXPECT_FALSE(complete(13, 16));
-  EXPECT_FALSE(complete(65535, 65535));
-  EXPECT_FALSE(complete(frame.size(), 0));
+  constexpr size_t kPayload = 14 + 20 + 20;
+  EXPECT_TRUE(complete(frame, kPayload, frame.size() - kPayload - 2));
+  EXPECT_FALSE(complete(frame, kPayload, frame.size() - kPayload - 1));
+  EXPECT_FALSE(complete(frame, 65535, 65535));
+  EXPECT_FALSE(complete(frame, frame.size(), 0));
+}
+
+// What the host's rules have looked at is not written over: addresses, ports, other protocols.
+TEST(Split, ChecksumsOverHeadersAreRefused) {
+  Buffer good = TcpFrame{.payload = counting(10)}.frame();
+  Buffer frame = good;
+  for (size_t start = 0; start < 14 + 20 + 20; start++) {
+    for (size_t field = start; field < frame.size() - 1; field++) {
+      if (start == 34 && field == 34 + 16) continue;
+      EXPECT_FALSE(complete(frame, start, field - start)) << start << ' ' << field;
+    }
+  }
+  EXPECT_EQ(frame, good);
+  Buffer arp(60);
+  store_be16(arp.data() + 12, 0x0806);
+  Buffer before = arp;
+  for (size_t start = 0; start < arp.size(); start++) EXPECT_FALSE(complete(arp, start, 10));
+  EXPECT_EQ(arp, before);
 }
 
 }  // namespace

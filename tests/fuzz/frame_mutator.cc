@@ -20,11 +20,12 @@ void put16(Frame bytes, size_t at, size_t value) {
 }
 
 uint32_t plain_sum(std::span<const uint8_t> bytes, uint32_t sum) {
-  for (size_t i = 0; i < bytes.size(); i++) {
-    sum += i % 2 == 0 ? uint32_t{bytes[i]} << 8 : bytes[i];
-    sum = (sum & 0xffff) + (sum >> 16);
-  }
-  return sum;
+  uint64_t total = sum;
+  const uint8_t* at = bytes.data();
+  for (size_t i = 0; i + 1 < bytes.size(); i += 2) total += (uint32_t{at[i]} << 8) | at[i + 1];
+  if (bytes.size() % 2 != 0) total += uint32_t{bytes.back()} << 8;
+  while (total > 0xffff) total = (total & 0xffff) + (total >> 16);
+  return static_cast<uint32_t>(total);
 }
 
 // The parts of a frame, as far as they are there.

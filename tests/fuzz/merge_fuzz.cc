@@ -35,12 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         expect(seen.insert(at).second && (at == i || at > before));
         before = at;
         total += merger.part(at).size();
-        if (!merged) continue;
-        // Padding is not covered by any checksum: the part says where the packet ends.
-        std::vector<uint8_t> packet = originals[at];
-        const uint8_t* end = merger.part(at).data() + merger.part(at).size();
-        packet.resize(static_cast<size_t>(end - frames[at].data()));
-        if (verify) expect(vmnet::fuzz::checksums_are_right(packet));
+        if (merged && verify) expect(vmnet::fuzz::checksums_are_right(originals[at]));
       }
       expect(!merged || total <= 65'535);
     }

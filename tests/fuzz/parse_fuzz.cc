@@ -3,6 +3,7 @@
 #include "frame_mutator.h"
 #include "wire/checksum.h"
 #include "wire/headers.h"
+#include "wire/path_mtu.h"
 
 using vmnet::Bytes;
 using vmnet::fuzz::expect;
@@ -32,5 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     expect(layout->end <= size);
     vmnet::pseudo_sum_of(frame, *layout, layout->end - layout->transport);
   }
+  vmnet::PathMtus paths;
+  paths.learn(frame);
+  size_t mtu = paths.mtu_for(frame, 1500);
+  expect(mtu >= 552 && mtu <= 1500);
   return 0;
 }

@@ -41,14 +41,14 @@ Frame cut(const Frame& whole, size_t headers, size_t tcp, size_t size, size_t in
 }
 
 bool same(const Frame& in, Frame out) {
-  if (in.size() < out.size()) return false;
+  if (in.size() != out.size()) return false;
   bool may_repeat_id =
       in[12] == 8 && (in[20] & 0x40) != 0 && in[18] == out[18] && in[19] != out[19];
   bool carried = in[12] == 8 && (in[20] & 0x40) != 0 && in[18] != out[18];
   if (may_repeat_id || carried) {
     for (size_t at : {18U, 19U, 24U, 25U}) out[at] = in[at];
   }
-  return std::equal(out.begin(), out.end(), in.begin());  // the rest of `in` is padding
+  return in == out;
 }
 
 void check_group(const Merger& merger, size_t first, const std::vector<Frame>& originals) {

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import zlib
 
 import pytest
 
@@ -15,10 +16,24 @@ from support import installation, snapshot  # noqa: E402
 from support.guest import Guest  # noqa: E402
 from support.helper import Helper  # noqa: E402
 from support.lab import WORK, Lab, require_lab  # noqa: E402
+from support.native_tap import native_guest  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shard", default="1/1", metavar="K/N",
+                     help="run the K-th of N shares of the tests, chosen by name")
 
 
 def pytest_configure(config):
     require_lab()
+
+
+def pytest_collection_modifyitems(config, items):
+    share, shares = map(int, config.getoption("--shard").split("/"))
+    other = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares != share - 1]
+    if other:
+        config.hook.pytest_deselected(items=other)
+        items[:] = [item for item in items if item not in set(other)]
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +129,27 @@ def plug(start):
         return guest
 
     return make
+
+
+@pytest.fixture
+def plug_tap(start):
+    """As `plug`, with --tap: the VM holds the device itself."""
+    guests = []
+
+    def make(*options, mac=None, **arguments):
+        guest = native_guest(start("--tap", *options, **arguments), mac)
+        guests.append(guest)
+        return guest
+
+    yield make
+    for guest in guests:
+        guest.socket.close()
+
+
+@pytest.fixture(params=["socket", "tap"])
+def plug_either(request):
+    """`plug` and `plug_tap` in turn: what holds for a VM holds for one that has its device itself."""
+    return request.getfixturevalue({"socket": "plug", "tap": "plug_tap"}[request.param])
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ def on_the_lan(guest, number=50):
     return guest.use(f"192.0.2.{number}", INTERNET.router)
 
 
-def test_existing_bridge(host, lan, plug):
-    guest = plug(BRIDGED, f"--shared-interface={lan}")
+def test_existing_bridge(host, lan, plug_either):
+    guest = plug_either(BRIDGED, f"--shared-interface={lan}")
     assert f"master {lan}" in host.run("ip", "link", "show",
                                        guest.helper.json["host_interface"]).stdout
     on_the_lan(guest)
@@ -38,8 +38,8 @@ def test_existing_bridge(host, lan, plug):
     guest.helper.stop()
 
 
-def test_two_vms_on_a_bridge(lan, plug):
-    first, second = plug(BRIDGED, "--shared-interface=br-lan"), plug(BRIDGED,
+def test_two_vms_on_a_bridge(lan, plug_either):
+    first, second = plug_either(BRIDGED, "--shared-interface=br-lan"), plug_either(BRIDGED,
                                                                      "--shared-interface=br-lan")
     on_the_lan(first, 50).ping(INTERNET.router)
     on_the_lan(second, 51).ping(INTERNET.router)
@@ -47,15 +47,15 @@ def test_two_vms_on_a_bridge(lan, plug):
     second.helper.stop()
 
 
-def test_any_mac_on_a_bridge(lan, plug):
-    guest = plug(BRIDGED, f"--shared-interface={lan}", mac="52:54:00:aa:bb:cc")
+def test_any_mac_on_a_bridge(lan, plug_either):
+    guest = plug_either(BRIDGED, f"--shared-interface={lan}", mac="52:54:00:aa:bb:cc")
     on_the_lan(guest).ping(INTERNET.router)
     guest.helper.stop()
 
 
-def test_bridge_gets_no_dhcp_from_us(lan, plug):
+def test_bridge_gets_no_dhcp_from_us(lan, plug_either):
     """The network has its own services: ours answer nothing here."""
-    guest = plug(BRIDGED, f"--shared-interface={lan}")
+    guest = plug_either(BRIDGED, f"--shared-interface={lan}")
     with pytest.raises(AssertionError, match="DHCP reply"):
         guest.dhcp_exchange("discover", timeout=0.5)
     with pytest.raises(AssertionError, match="router advertisement"):
@@ -95,9 +95,20 @@ def test_plain_nic_any_mac(plug):
     on_the_lan(moved, 61).ping(INTERNET.router)
 
 
-def test_two_vms_on_a_nic(plug):
-    first = plug(BRIDGED, f"--shared-interface={UPLINK}")
-    second = plug(BRIDGED, f"--shared-interface={UPLINK}")
+def test_native_macvtap_follows_the_vms_mac(plug_tap):
+    """Who holds the device sets its MAC; the printed one is there to begin with."""
+    guest = plug_tap(BRIDGED, f"--shared-interface={UPLINK}")
+    assert guest.socket.mac() == guest.helper.json["vmnet_mac_address"]
+    on_the_lan(guest).ping(INTERNET.router)
+    guest.socket.set_mac("52:54:00:aa:bb:03")
+    moved = Guest(guest.socket, "52:54:00:aa:bb:03")
+    on_the_lan(moved, 61).ping(INTERNET.router)
+    guest.helper.stop()
+
+
+def test_two_vms_on_a_nic(plug_either):
+    first = plug_either(BRIDGED, f"--shared-interface={UPLINK}")
+    second = plug_either(BRIDGED, f"--shared-interface={UPLINK}")
     on_the_lan(first, 50).ping(INTERNET.router)
     on_the_lan(second, 51).ping(INTERNET.router)
     first.helper.stop()
@@ -117,9 +128,9 @@ def test_nic_with_a_kernel_guest(lab, plug):
 
 
 @pytest.mark.parametrize("victims", ["worker", "keeper", "both"])
-def test_kill_leaves_nothing_after_the_next_life(host, plug, victims):
+def test_kill_leaves_nothing_after_the_next_life(host, plug_either, victims):
     """A macvtap survives its descriptor: the keeper, or the next helper, removes it."""
-    guest = plug(BRIDGED, f"--shared-interface={UPLINK}")
+    guest = plug_either(BRIDGED, f"--shared-interface={UPLINK}")
     helper = guest.helper
     device = helper.json["host_interface"]
     pids = {"worker": [helper.worker()], "keeper": [helper.keeper()],
@@ -128,7 +139,7 @@ def test_kill_leaves_nothing_after_the_next_life(host, plug, victims):
     helper.process.wait(10)
     if victims == "worker":
         assert wait_until(lambda: device not in host.links())
-    plug(BRIDGED, f"--shared-interface={UPLINK}").helper.stop()
+    plug_either(BRIDGED, f"--shared-interface={UPLINK}").helper.stop()
     assert device not in host.links()
 
 

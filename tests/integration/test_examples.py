@@ -78,7 +78,7 @@ def qemu_options():
 
 
 @pytest.mark.real_vm
-@pytest.mark.parametrize("script", ["qemu.sh", "qemu-socket.sh"])
+@pytest.mark.parametrize("script", ["qemu.sh", "qemu-socket.sh", "qemu-tap.sh"])
 def test_qemu(host, script):
     """QEMU by each transport: the VM gets the address that was promised and reaches its gateway."""
     command = [*host.prefix("alice"), "env", "TMPDIR=/tmp",
@@ -96,6 +96,19 @@ def test_qemu(host, script):
         assert vm.process.wait(TIMEOUT) == 0
     assert wait_for_no_helper()
     assert not list(pathlib.Path("/tmp").glob("tmp.*"))
+
+
+def test_vfkit(host, folder):
+    """vfkit.sh, with a program in vfkit's place that tells what it was given."""
+    stand_in = folder / "vfkit"
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nreadlink /proc/self/fd/4\n')
+    stand_in.chmod(0o755)
+    done = host.run("env", f"PATH={folder}:/usr/bin:/bin", f"VMNET_RUN={SUDO.runner()}",
+                    EXAMPLES / "vfkit.sh", "--cpus", "2", "a b", user="alice")
+    line, *given, fd = done.stdout.splitlines()
+    assert line.startswith('{"vmnet_interface_id"') and fd.startswith("socket:")
+    assert given == ["--cpus", "2", "a b", "--device", "virtio-net,fd=4,mac=52:54:00:5c:0d:01"]
+    assert wait_for_no_helper()
 
 
 # What the docs say

@@ -20,8 +20,8 @@ def netfilter_on_bridges(request, host):
     host.run("sysctl", "-qw", f"{name}={old}")
 
 
-def pair(plug, first_options, second_options):
-    first, second = plug(*first_options), plug(*second_options)
+def pair(plug_either, first_options, second_options):
+    first, second = plug_either(*first_options), plug_either(*second_options)
     for guest in (first, second):
         guest.dhcp()
         guest.gateway_mac = guest.arp(guest.helper.json["vmnet_start_address"])
@@ -30,37 +30,37 @@ def pair(plug, first_options, second_options):
 
 
 @pytest.mark.parametrize("mode", ["shared", "host"])
-def test_isolated_vms_are_apart(plug, netfilter_on_bridges, mode):
+def test_isolated_vms_are_apart(plug_either, netfilter_on_bridges, mode):
     options = (ISOLATED, f"--operation-mode={mode}")
-    first, second = pair(plug, options, options)
+    first, second = pair(plug_either, options, options)
     assert_apart(first, second)
     assert_apart(second, first)
 
 
-def test_isolated_vm_reaches_host_and_internet(plug, netfilter_on_bridges):
-    guest = plug(ISOLATED)
+def test_isolated_vm_reaches_host_and_internet(plug_either, netfilter_on_bridges):
+    guest = plug_either(ISOLATED)
     guest.dhcp()
     guest.ping(guest.gateway)
     guest.ping(INTERNET.web)
 
 
-def test_others_still_reach_each_other(plug, netfilter_on_bridges):
-    plug(ISOLATED).dhcp()
-    first, second = pair(plug, (), ())
+def test_others_still_reach_each_other(plug_either, netfilter_on_bridges):
+    plug_either(ISOLATED).dhcp()
+    first, second = pair(plug_either, (), ())
     assert_reach(first, second)
 
 
 @pytest.mark.parametrize("isolated", ["first", "second"])
-def test_isolated_and_open_vm_are_apart(plug, netfilter_on_bridges, isolated):
+def test_isolated_and_open_vm_are_apart(plug_either, netfilter_on_bridges, isolated):
     """«No other VM reachable» holds towards a VM that is not isolated too."""
     options = {"first": ((ISOLATED,), ()), "second": ((), (ISOLATED,))}[isolated]
-    first, second = pair(plug, *options)
+    first, second = pair(plug_either, *options)
     assert_apart(first, second)
 
 
-def test_hairpin_with_a_host_that_forwards(host, plug):
+def test_hairpin_with_a_host_that_forwards(host, plug_either):
     host.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__send_redirects=0)
-    first, second = pair(plug, (ISOLATED,), (ISOLATED,))
+    first, second = pair(plug_either, (ISOLATED,), (ISOLATED,))
     datagram(first, second.ip, first.gateway_mac, b"hairpin")
     second.expect_none(carries(b"hairpin"), what="a packet through the gateway")
     first.helper.stop()

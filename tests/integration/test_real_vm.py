@@ -14,10 +14,11 @@ pytestmark = pytest.mark.real_vm
 MAC = "0e:76:6d:00:00:0{}"
 
 
+@pytest.mark.parametrize("options", [(), ("--tap",)], ids=["socket", "tap"])
 @pytest.mark.parametrize("way", [SETUID_COPY, SUDO, CAPABLE_COPY], ids=lambda way: way.name)
-def test_network(lab, host, way):
+def test_network(lab, host, way, options):
     before = snapshot.host_state(host)
-    with VirtualMachine(host, way, MAC.format(1)) as vm:
+    with VirtualMachine(host, way, MAC.format(1), *options) as vm:
         vm.booted()
         check_unprivileged(vm)
         take_lease(vm)
@@ -34,10 +35,10 @@ def test_network(lab, host, way):
 
 
 def test_isolated(host):
-    """Two isolated VMs reach the internet and not each other."""
+    """Two isolated VMs, one with its TAP itself, reach the internet and not each other."""
     option = "--enable-isolation"
     with VirtualMachine(host, SETUID_COPY, MAC.format(1), option) as first, \
-            VirtualMachine(host, SETUID_COPY, MAC.format(2), option) as second:
+            VirtualMachine(host, SETUID_COPY, MAC.format(2), option, "--tap") as second:
         for vm in (first, second):
             vm.booted()
             take_lease(vm)
@@ -45,9 +46,10 @@ def test_isolated(host):
         assert not first.run(f"ping -c 1 -W 1 {second.interface()['ip_address']}")
 
 
-def test_kill_of_the_helper_ends_the_vm(host):
+@pytest.mark.parametrize("options", [(), ("--tap",)], ids=["socket", "tap"])
+def test_kill_of_the_helper_ends_the_vm(host, options):
     """vmnet-run notices a dead helper and does not leave the VM without a network."""
-    with VirtualMachine(host, SETUID_COPY, MAC.format(1)) as vm:
+    with VirtualMachine(host, SETUID_COPY, MAC.format(1), *options) as vm:
         vm.booted()
         need(vm.run("ip link set eth0 up"))
         host.run("kill", "-9", min(helper_processes()))

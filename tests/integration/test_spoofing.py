@@ -1,5 +1,7 @@
 """A VM cannot take what is another's: MAC, address, the gateway, DHCP, router advertisements."""
 
+import random
+
 import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
@@ -9,14 +11,14 @@ from scapy.layers.inet6 import (ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDO
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from support.checks import assert_reach
-from support.guest import BROADCAST
+from support.guest import BROADCAST, dhcp_options
 from support.lab import INTERNET
 
 
 @pytest.fixture
-def three(plug):
+def three(plug_either):
     """A victim, an attacker and a witness on one network."""
-    guests = [plug() for _ in range(3)]
+    guests = [plug_either() for _ in range(3)]
     for guest in guests:
         guest.dhcp()
         guest.drain()
@@ -84,9 +86,9 @@ def test_packets_with_another_vms_address(three):
     witness.expect_none(lambda p: UDP in p and b"forged" in bytes(p[UDP].payload))
 
 
-def test_mac_chosen_by_the_vm_is_protected_too(host, plug):
+def test_mac_chosen_by_the_vm_is_protected_too(host, plug_either):
     """A VM that brings a MAC of its own keeps it once it has spoken."""
-    victim, attacker = plug(mac="52:54:00:00:00:01"), plug()
+    victim, attacker = plug_either(mac="52:54:00:00:00:01"), plug_either()
     victim.dhcp()
     attacker.dhcp()
     victim.ping(INTERNET.web)
@@ -109,10 +111,21 @@ def test_rogue_dhcp_server(three):
     victim.expect_none(lambda p: BOOTP in p and p[BOOTP].siaddr == attacker.ip)
 
 
-def test_discover_reaches_no_other_vm(three):
+def test_thousand_macs_have_one_lease(three):
+    """Whatever MACs a VM makes up: one address is all it gets, and no other VM hears of it."""
     asking, other, _ = three
-    for number in range(50):
-        asking.send(asking.dhcp_message("discover", chaddr=f"02:00:00:00:02:{number:02x}"))
+    own = asking.helper.json["ip_address"]
+    for number in range(1000):
+        chaddr = random.randbytes(5).hex()
+        asking.send(asking.dhcp_message("discover", chaddr=f"02{chaddr}"))
+        if number % 100 == 99:
+            offers = [packet for packet in asking.packets(0.05) if BOOTP in packet]
+            assert len(offers) > 50
+            assert {packet[BOOTP].yiaddr for packet in offers} == {own}
+    for address in ("192.168.64.200", other.ip):
+        refused = asking.dhcp_exchange("request", [("requested_addr", address)],
+                                       chaddr="020000000099")
+        assert dhcp_options(refused)["message-type"] == 6, "no NAK"
     other.expect_none(lambda p: BOOTP in p or (UDP in p and p[UDP].dport in (67, 68)))
 
 

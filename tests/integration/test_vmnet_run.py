@@ -226,6 +226,42 @@ def test_descriptors_of_both(lab):
     assert set(re.search(r"command fds (.*)", log).group(1).split()) == {"0", "1", "2", "4"}
 
 
+# --tap
+
+SEND_TAP = ("socket.send_fds(socket.socket(fileno=os.dup(3)), [b'TAP'], "
+            "[os.open('/dev/zero', os.O_RDWR)])")
+
+
+def test_tap_goes_to_the_command_and_the_socket_stays(lab):
+    lab.helper(after=SEND_TAP)
+    status, out, err = lab.sh("readlink /proc/$$/fd/4; readlink /proc/$PPID/fd/* | grep -c socket;"
+                              "readlink /proc/$PPID/fd/* | grep -c zero; ls /proc/$$/fd | wc -l",
+                              options=["--tap"])
+    # vmnet-run keeps its end of the socket and no copy of the device.
+    assert (status, err) == (0, "")
+    assert out.split("\n")[1:4] == ["/dev/zero", "1", "0"]
+    assert "args --tap --fd=3" in lab.log_text() or "args --fd=3 --tap" in lab.log_text()
+    lab.wait_for_log("signal")
+
+
+@pytest.mark.parametrize("sent, reason", [
+    ("socket.socket(fileno=os.dup(3)).send(b'TAP')", "sent no TAP device"),
+    ("sys.exit(1)", "ended early"),
+])
+def test_tap_that_does_not_come(lab, sent, reason):
+    lab.helper(after=sent)
+    status, out, err = lab.sh("echo started >> $LOG", options=["--tap"])
+    assert status == 1 and reason in err and "started" not in lab.log_text()
+
+
+def test_end_before_the_tap_comes(lab):
+    process = lab.start("/bin/sh", "-c", "echo started >> $LOG", options=["--tap"])
+    assert process.stdout.readline() == JSON_LINE + "\n"
+    process.terminate()
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 143 and "started" not in lab.log_text()
+
+
 def test_the_line_passes_unchanged_and_first(lab):
     status, out, err = lab.sh("echo from the VM; exit 0")
     assert (status, out, err) == (0, JSON_LINE + "\nfrom the VM\n", "")

@@ -261,3 +261,10 @@ def test_socket_path(tmp_path):
     assert process.wait(timeout=10) == 0
     process.stdout.close()
     assert not path.exists() and not (tmp_path / "s.lock").exists()
+
+
+def test_tap_is_refused():
+    """There is none on macOS, and one line says so."""
+    status, errors = Helper("--tap").finish()
+    assert status == 1
+    assert errors.count("\n") == 1 and "--tap" in errors and "macOS" in errors

@@ -6,6 +6,7 @@
       +--- host ---+--- eth0 --- internet (203.0.113.1, routes our subnets to the host)
                    +--- eth1 --- lan (198.51.100.1, default route by the host)
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -193,6 +194,15 @@ class Lab:
             vm.ns.close()
         for namespace in (self.host, self.internet, self.lan):
             namespace.close()
+
+
+@contextlib.contextmanager
+def a_lab(bridge_nf=1):
+    lab = Lab(bridge_nf)
+    try:
+        yield lab
+    finally:
+        lab.close()
 
 
 def _drain(receiver):

@@ -57,6 +57,11 @@ def network_on_fd_4(mac):
             "-device", f"virtio-net-pci,netdev=n0,mac={mac},romfile="]
 
 
+def tap_on_fd_4(mac):
+    """The same with the TAP itself (vmnet-run --tap)."""
+    return ["-netdev", "tap,id=n0,fd=4", "-device", f"virtio-net-pci,netdev=n0,mac={mac},romfile="]
+
+
 def share_image():
     """Puts the image where an unprivileged user of the lab can read it."""
     target = WORK / "vm"
@@ -152,8 +157,9 @@ class VirtualMachine(Machine):
     (support.installation) and so how the helper gets its privilege; `way.user` is never root."""
 
     def __init__(self, host, way, mac, *options):
+        network = tap_on_fd_4(mac) if "--tap" in options else network_on_fd_4(mac)
         super().__init__([*host.prefix(way.user), way.runner(), *options, "--",
-                          *qemu_command(256, *network_on_fd_4(mac))])
+                          *qemu_command(256, *network)])
         self.way = way
         self.json = None
 

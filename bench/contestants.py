@@ -1,0 +1,373 @@
+"""Who is measured. Each has a namespace of its own as host and one as guest, so that no one's
+bridge, rules or addresses are in another's way; all are started once and measured in turn.
+
+The guest is the same for all: bench/stand_in_vm.cc, a kernel's network stack behind a TAP.
+"""
+
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from support.helper import CLONE_NEWNET, LIBC, Helper, descendants
+from support.lab import REPOSITORY, WORK, Namespace
+from support.snapshot import wait_until
+
+TOOLS = REPOSITORY / "build" / "release" / "bench"
+GVPROXY = REPOSITORY / "build" / "bench" / "gvproxy"
+DEVICE = "eth0"
+MAC = "52:54:00:be:00:01"
+MTU = 1500
+# A VM's device holds back what its queue has no room for; a TAP drops it. Room for a window of TCP.
+GUEST_QUEUE = 10_000
+TUNSETIFF, TAP_WITH_HEADER = 0x400454CA, 0x5002  # IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+
+
+class CannotRun(Exception):
+    """Why a contestant cannot run here, in one line."""
+
+
+def started(process, what):
+    """Waits for a tool's "ready"."""
+    if process.stdout.readline() != "ready\n":
+        raise CannotRun(f"{what} did not start")
+    return process
+
+
+def in_namespace(namespace, action):
+    """Runs `action` with the network namespace, in a thread, whose namespace ends with it."""
+    result = []
+
+    def work():
+        if LIBC.setns(namespace.descriptor(), CLONE_NEWNET) == 0:
+            result.append(action())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if not result:
+        raise CannotRun(f"cannot enter {namespace.name}")
+    return result[0]
+
+
+def open_tap(namespace, name):
+    """A TAP as QEMU's -netdev tap opens it; gone with its descriptor."""
+    def make():
+        tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), TAP_WITH_HEADER))
+        return tap
+
+    return in_namespace(namespace, make)
+
+
+def make_host(name):
+    """A host with an uplink that leads nowhere and a default route."""
+    host = Namespace(f"host-{name}")
+    host.sysctl(net__ipv6__conf__default__accept_dad=0)
+    host.ip("link add uplink0 type veth peer name uplink1", "link set uplink0 addrgenmode none",
+            "link set uplink1 addrgenmode none", "link set uplink1 up",
+            "addr add 192.0.2.2/24 dev uplink0", "addr add 2001:db8:1::2/64 dev uplink0 nodad",
+            "addr add fe80::2/64 dev uplink0 nodad", "link set uplink0 up",
+            "route add default via 192.0.2.1",
+            "route add default via fe80::1 dev uplink0")
+    return host
+
+
+class Guest:
+    """A namespace with the stand-in VM's device."""
+
+    def __init__(self, name, peer, offload=False, mac=MAC, fds=()):
+        self.namespace = Namespace(f"guest-{name}")
+        self.namespace.sysctl(net__ipv6__conf__default__accept_dad=0,
+                              net__ipv6__conf__default__accept_ra=0)
+        words = [str(TOOLS / "stand-in-vm"), DEVICE, *map(str, peer)]
+        if offload:
+            words.append("--offload")
+        self.process = started(
+            self.namespace.start(*words, pass_fds=fds, stdout=subprocess.PIPE,
+                                 stdin=subprocess.DEVNULL, text=True), "the stand-in VM")
+        self.namespace.ip(f"link set {DEVICE} address {mac} mtu {MTU} txqueuelen {GUEST_QUEUE} up")
+
+    def use(self, *addresses):
+        """Takes addresses (with prefix length)."""
+        self.namespace.ip(*[f"addr add {address} dev {DEVICE}" + (" nodad" if ":" in address else "")
+                            for address in addresses])
+
+    def close(self):
+        self.namespace.close()
+
+
+class Contestant:
+    """Started by start(), ended by stop(). `host4` and `host6` are what the guest calls the host;
+    `guest4` is the guest's own address; None: there is none."""
+
+    offload = False
+    socket_framing = False  # frames cross a datagram socket: the generator can speak to it
+
+    def __init__(self, name, key):
+        self.name, self.key = name, key
+        self.host = self.guest = None
+        self.host4 = self.host6 = self.guest4 = self.guest6 = None
+
+    def start(self):
+        self.host = make_host(self.key)
+        self.set_up()
+        return self
+
+    def helper_pids(self):
+        """The processes whose CPU time and memory are the contestant's; none: the kernel alone."""
+        return []
+
+    def drops(self):
+        """Frames that the contestant itself says it lost, so far; None: it does not say."""
+        return None
+
+    def stop(self):
+        for namespace in (self.guest and self.guest.namespace, self.host):
+            if namespace:
+                namespace.close()
+
+    def devices(self):
+        """What the kernel dropped at the ends, so far."""
+        total = 0
+        for namespace in (self.host, self.guest.namespace):
+            links = json.loads(namespace.run("ip", "-j", "-s", "link").stdout)
+            for link in links:
+                stats = link.get("stats64", {})
+                total += sum(stats.get(way, {}).get("dropped", 0) for way in ("rx", "tx"))
+        return total
+
+
+class Ours(Contestant):
+    """vmnet-helper as installed."""
+
+    socket_framing = True
+
+    def __init__(self, name, key, *options, offload=False):
+        super().__init__(name, key)
+        self.options, self.offload = options, offload
+        self.helper = None
+
+    def start_helper(self, namespace):
+        helper = Helper(namespace, "--stats-interval", "1", *self.options).ready()
+        return helper
+
+    def set_up(self):
+        self.helper = self.start_helper(self.host)
+        self.guest = self.plug(self.key, self.helper)
+        self.guest4, self.guest6 = self.addresses(self.helper)
+        self.host4 = self.helper.json["vmnet_start_address"]
+        self.host6 = self.helper.json["vmnet_nat66_prefix"] + "1"
+
+    def addresses(self, helper):
+        line = helper.json
+        return line["ip_address"], line["vmnet_nat66_prefix"] + line["ip_address"].split(".")[-1]
+
+    def plug(self, key, helper):
+        guest = Guest(key, ["--fd", helper.vm.fileno()], self.offload,
+                      helper.json["vmnet_mac_address"], (helper.vm.fileno(),))
+        helper.vm.close()
+        guest.use(*(f"{address}/{length}"
+                    for address, length in zip(self.addresses(helper), (24, 64))))
+        return guest
+
+    def helper_pids(self):
+        return [self.helper.worker(), self.helper.keeper()]
+
+    def drops(self):
+        lines = [line for line in self.helper.log_lines("INFO") if "[stats]" in line]
+        if not lines:
+            return 0
+        counts = json.loads(lines[-1].split("[stats]", 1)[1])
+        return counts["host"]["drops"] + counts["vm"]["drops"]
+
+    def stop(self):
+        if self.helper:
+            self.helper.__exit__()
+        super().stop()
+
+
+class Loop(Contestant):
+    """A program of bench/ between a datagram socket and a TAP on a bridge."""
+
+    socket_framing = True
+    host4, host6, guest4, guest6 = "10.9.0.1", "fd09::1", "10.9.0.2", "fd09::2"
+
+    def __init__(self, name, key, tool):
+        super().__init__(name, key)
+        self.tool = tool
+        self.process = None
+        self.host4, self.host6 = Loop.host4, Loop.host6
+        self.guest4, self.guest6 = Loop.guest4, Loop.guest6
+
+    def set_up(self):
+        self.make_bridge()
+        self.process, vm = self.start_tool(self.host, "tap0")
+        self.guest = Guest(self.key, ["--fd", vm.fileno()], fds=(vm.fileno(),))
+        vm.close()
+        self.guest.use(f"{self.guest4}/24", f"{self.guest6}/64")
+
+    def make_bridge(self):
+        self.host.ip("link add br0 type bridge stp_state 0 mcast_snooping 0",
+                     f"addr add {self.host4}/24 dev br0", f"addr add {self.host6}/64 dev br0 nodad",
+                     "link set br0 up")
+
+    def start_tool(self, namespace, tap):
+        """The program, its TAP on the bridge, and the VM's end of its socket."""
+        own, vm = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        process = started(namespace.start(TOOLS / self.tool, tap, own.fileno(),
+                                          pass_fds=(own.fileno(),), stdout=subprocess.PIPE,
+                                          stdin=subprocess.DEVNULL, text=True), self.tool)
+        own.close()
+        namespace.ip(f"link set {tap} mtu {MTU} master br0 up")
+        return process, vm
+
+    def helper_pids(self):
+        return [self.process.pid]
+
+
+class Veth(Contestant):
+    """Two namespaces and the kernel's own cable. Without offload the guest's kernel cuts and
+    finishes what it sends and takes frames of the MTU alone, as a VM without offload does."""
+
+    def set_up(self):
+        self.host4, self.host6, self.guest4, self.guest6 = (Loop.host4, Loop.host6, Loop.guest4,
+                                                            Loop.guest6)
+        namespace = Namespace(f"guest-{self.key}")
+        self.guest = type("VethGuest", (), {"namespace": namespace})()
+        self.host.ip(f"link add veth0 type veth peer name {DEVICE} netns {namespace.name}",
+                     f"addr add {self.host4}/24 dev veth0",
+                     f"addr add {self.host6}/64 dev veth0 nodad", f"link set veth0 mtu {MTU} up")
+        namespace.ip(f"addr add {self.guest4}/24 dev {DEVICE}",
+                     f"addr add {self.guest6}/64 dev {DEVICE} nodad",
+                     f"link set {DEVICE} mtu {MTU} up")
+        if not self.offload:
+            for where, device in ((self.host, "veth0"), (namespace, DEVICE)):
+                where.run("ethtool", "-K", device, "tso", "off", "gso", "off", "gro", "off", "tx",
+                          "off")
+
+
+class VethWithOffload(Veth):
+    offload = True
+
+
+class PlainTap(Contestant):
+    """A TAP on a bridge whose other side is the VM monitor itself: -netdev tap without vhost."""
+
+    def __init__(self, name, key, offload=False):
+        super().__init__(name, key)
+        self.offload = offload
+
+    def set_up(self):
+        self.host4, self.host6, self.guest4, self.guest6 = (Loop.host4, Loop.host6, Loop.guest4,
+                                                            Loop.guest6)
+        Loop.make_bridge(self)
+        tap = open_tap(self.host, "tap0")
+        self.host.ip(f"link set tap0 mtu {MTU} master br0 up")
+        self.guest = Guest(self.key, ["--tap-fd", tap], self.offload, fds=(tap,))
+        os.close(tap)
+        self.guest.use(f"{self.guest4}/24", f"{self.guest6}/64")
+
+
+class Program(Contestant):
+    """A program of others, which is found or not."""
+
+    program = None
+
+    def start(self):
+        if not shutil.which(str(self.program)):
+            raise CannotRun(f"{self.program} is not installed here")
+        return super().start()
+
+    def launch(self, *words, fds=()):
+        self.log = open(WORK / f"{self.key}.log", "wb")
+        self.process = self.host.start(*words, pass_fds=fds, stdin=subprocess.DEVNULL,
+                                       stdout=self.log, stderr=self.log)
+        return self.process
+
+    def log_text(self):
+        return " ".join((WORK / f"{self.key}.log").read_text(errors="replace").split()[-30:])
+
+    def helper_pids(self):
+        return [self.process.pid, *descendants(self.process.pid)]
+
+
+class Passt(Program):
+    """Debian's passt on a socketpair, with QEMU's stream framing."""
+
+    program = "passt"
+    host4, guest4 = "10.9.0.1", "10.9.0.2"
+
+    def set_up(self):
+        own, vm = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        folder = WORK / "passt"  # its user must be able to reach the program's working files
+        folder.mkdir(mode=0o777, exist_ok=True)
+        self.launch("passt", "--foreground", "--stderr", "--fd", own.fileno(), "--mtu", MTU,
+                    "--address", Passt.guest4, "--netmask", "24", "--gateway", Passt.host4,
+                    "--interface", "uplink0", "--ipv4-only", fds=(own.fileno(),))
+        own.close()
+        time.sleep(0.5)
+        if self.process.poll() is not None:
+            raise CannotRun(f"passt ended: {self.log_text()}")
+        self.guest = Guest(self.key, ["--stream", vm.fileno()], fds=(vm.fileno(),))
+        vm.close()
+        # The gateway stands for the host's loopback.
+        self.host4, self.guest4 = Passt.host4, Passt.guest4
+        self.guest.use(f"{self.guest4}/24")
+
+
+class Slirp4netns(Program):
+    """Debian's slirp4netns: it opens a TAP in the guest's namespace itself, without a stand-in VM,
+    which is one hop less than all others have."""
+
+    program = "slirp4netns"
+
+    def set_up(self):
+        namespace = Namespace(f"guest-{self.key}")
+        self.guest = type("SlirpGuest", (), {"namespace": namespace})()
+        self.launch("slirp4netns", "--configure", f"--mtu={MTU}", "--netns-type=path",
+                    f"/run/netns/{namespace.name}", DEVICE)
+        if not wait_until(lambda: DEVICE in namespace.links(), 5):
+            raise CannotRun(f"slirp4netns made no device: {self.log_text()}")
+        time.sleep(0.3)
+        self.host4, self.guest4 = "10.0.2.2", "10.0.2.100"
+
+
+class Gvproxy(Program):
+    """gvproxy, built from its module, behind vfkit's datagram socket."""
+
+    program = GVPROXY
+    socket_framing = False
+
+    def set_up(self):
+        path = WORK / "gvproxy.sock"
+        path.unlink(missing_ok=True)
+        self.launch(GVPROXY, "-listen-vfkit", f"unixgram://{path}", "-mtu", MTU, "-ssh-port", "-1")
+        if not wait_until(path.exists, 5):
+            raise CannotRun(f"gvproxy made no socket: {self.log_text()}")
+        self.guest = Guest(self.key, ["--vfkit", path], mac="5a:94:ef:e4:0c:ee")
+        # .254 stands for the host's loopback.
+        self.host4, self.guest4 = "192.168.127.254", "192.168.127.2"
+        self.guest.use(f"{self.guest4}/24")
+
+
+def all_contestants():
+    """In the order of the tables."""
+    return [Ours("ours", "ours"),
+            Loop("ours, engine off", "off", "engine-off"),
+            Loop("one-frame loop", "loop", "one-frame-loop"),
+            PlainTap("plain TAP", "tap"),
+            Veth("veth, no offload", "veth"),
+            Passt("passt", "passt"),
+            Slirp4netns("slirp4netns", "slirp"),
+            Gvproxy("gvproxy", "gv"),
+            Ours("ours, offload", "oursoff", "--enable-tso", "--enable-checksum-offload",
+                 offload=True),
+            PlainTap("plain TAP, TSO", "taptso", offload=True),
+            VethWithOffload("veth, TSO", "vethtso")]

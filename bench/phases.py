@@ -1,0 +1,106 @@
+"""The phases of a run: which measurements, of whom, in which order."""
+
+import json
+import subprocess
+import sys
+
+import measurements
+from contestants import CannotRun, Guest, Loop, Ours, all_contestants, make_host
+from results import TO_HOST, TO_VM, Results
+from support.helper import Helper
+from support.lab import CommandFailed
+
+# Whom the wider matrix (IPv6, four streams, load) is measured for.
+WIDE = ("ours", "one-frame loop", "ours, offload", "veth, TSO")
+
+
+class Run:
+    """The options and the results of one run."""
+
+    def __init__(self, seconds, rounds, only):
+        self.seconds, self.rounds, self.only = seconds, rounds, only
+        self.results = Results()
+
+    def wants(self, measurement):
+        return self.only is None or bool(self.only.search(measurement))
+
+    def say(self, *words):
+        print(*words, file=sys.stderr, flush=True)
+
+    def take(self, measurement, name, action):
+        """One sample; what fails is said and keeps its place in the rounds."""
+        try:
+            metrics = action()
+        except (CannotRun, CommandFailed, subprocess.TimeoutExpired, json.JSONDecodeError,
+                OSError) as error:
+            self.say(f"{measurement}: {name}: {' '.join(str(error).split())[:300]}")
+            metrics = {}
+        self.results.add(measurement, name, metrics)
+
+    def in_turn(self, measurement, contestants, action, rounds=None):
+        """`rounds` times: each contestant after the other."""
+        if not self.wants(measurement):
+            return
+        self.say(f"== {measurement}")
+        for _ in range(rounds or self.rounds):
+            for contestant in contestants:
+                self.take(measurement, contestant.name, lambda one=contestant: action(one))
+
+
+def start_contestants(run):
+    """Those that can run here, started; why the others cannot is in the results."""
+    ready = []
+    for contestant in all_contestants():
+        try:
+            contestant.start()
+            measurements.serve_all(contestant)
+            ready.append(contestant)
+        except (CannotRun, CommandFailed, AssertionError) as error:
+            run.results.skipped[contestant.name] = " ".join(str(error).split())[:300]
+            run.say(f"not run: {contestant.name}: {error}")
+            contestant.stop()
+    return ready
+
+
+def tcp_phases(run, contestants):
+    for name, to_host in ((TO_HOST, True), (TO_VM, False)):
+        run.in_turn(name, contestants,
+                    lambda one, up=to_host: measurements.tcp(one, up, run.seconds))
+    wide = [one for one in contestants if one.name in WIDE]
+    rounds = max(1, run.rounds // 2)
+    for suffix, ipv6, streams in ((", IPv6", True, 1), (", 4 streams", False, 4),
+                                  (", IPv6, 4 streams", True, 4)):
+        for name, to_host in ((TO_HOST, True), (TO_VM, False)):
+            run.in_turn(name + suffix, wide,
+                        lambda one, up=to_host, six=ipv6, many=streams:
+                        measurements.tcp(one, up, run.seconds, six, many), rounds)
+
+
+def latency_phases(run, contestants):
+    seconds = max(0.5, run.seconds / 2)
+    run.in_turn("round trip, idle", contestants,
+                lambda one: measurements.round_trip(one, seconds))
+    for name, to_host in (("round trip, TCP vm→host beside", True),
+                          ("round trip, TCP host→vm beside", False)):
+        run.in_turn(name, contestants,
+                    lambda one, up=to_host: measurements.round_trip_under_load(one, seconds, up),
+                    max(1, run.rounds // 2))
+
+
+def memory_phase(run, contestants):
+    run.in_turn("memory after the load", [one for one in contestants if one.helper_pids()],
+                lambda one: {"memory_mib": measurements.resident_mib(one.helper_pids())}, 1)
+    run.in_turn("drops that the helper counted, all of the run",
+                [one for one in contestants if one.drops() is not None],
+                lambda one: {"drops": one.drops()}, 1)
+
+
+def run_all(run, quick):
+    contestants = start_contestants(run)
+    try:
+        tcp_phases(run, contestants)
+        latency_phases(run, contestants)
+        memory_phase(run, contestants)
+    finally:
+        for contestant in contestants:
+            contestant.stop()

@@ -1,0 +1,101 @@
+"""Makes a VM, or changes the settings of one that is there."""
+
+from __future__ import annotations
+
+import pathlib
+
+from . import disk, images, ssh
+from .distributions import DISTRIBUTIONS
+from .drivers import Driver, driver
+from .machine import Machine, home
+from .report import Failure
+
+DEFAULTS = {"cpus": 2, "memory": 2048}
+DEFAULT_DISTRIBUTION = "debian"
+DEFAULT_DISK = "20G"
+KEPT = ("cpus", "memory", "driver", "user", "ssh_key")  # what may change from start to start
+
+
+def source(arguments) -> str:
+    """What the VM is made of, as the settings name it."""
+    if arguments.image:
+        image = arguments.image
+        return image if images.is_address(image) else str(pathlib.Path(image).absolute())
+    return arguments.distro or DEFAULT_DISTRIBUTION
+
+
+def fetch(arguments, arch: str) -> pathlib.Path:
+    """The image as a file here."""
+    cache = home() / "cache"
+    checksum = images.parse_checksum(arguments.checksum) if arguments.checksum else ("", "")
+    if arguments.image:
+        if images.is_address(arguments.image):
+            return images.fetch(cache, arguments.image, *checksum)
+        path = pathlib.Path(arguments.image).absolute()
+        if not path.is_file():
+            raise Failure(f"--image {arguments.image}: no such file")
+        if checksum[0]:
+            images.check(path, *checksum, f"--image {arguments.image}")
+        return path
+    name = arguments.distro or DEFAULT_DISTRIBUTION
+    found = DISTRIBUTIONS[name].find(arch, images.read_page)
+    return images.fetch(cache, found.address, found.algorithm, found.digest)
+
+
+def first_user(arguments) -> str:
+    if arguments.image:
+        return "vm"
+    return DISTRIBUTIONS[arguments.distro or DEFAULT_DISTRIBUTION].user
+
+
+def choose_firmware(machine: Machine, wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    if machine.settings["arch"] == "aarch64":
+        return "uefi"
+    return "bios" if disk.boots_by_bios(machine.disk(), machine.settings["disk_format"]) else "uefi"
+
+
+def create(machine: Machine, arguments) -> Driver:
+    """A new VM. What it needs is looked for first; whatever fails leaves no trace of it."""
+    size = disk.parse_size(arguments.disk_size or DEFAULT_DISK, "--disk-size")
+    chosen = driver(arguments.driver)
+    given = {name: getattr(arguments, name) for name in KEPT if getattr(arguments, name) is not None}
+    machine.new_settings(**{**DEFAULTS, "user": first_user(arguments), **given},
+                         source=source(arguments), distribution="" if arguments.image else
+                         arguments.distro or DEFAULT_DISTRIBUTION, arch=arguments.arch,
+                         firmware=arguments.firmware, disk_format=chosen.disk_format)
+    try:
+        chosen.require(machine, arguments.connection)
+        disk.qemu_img()
+        image = fetch(arguments, arguments.arch)
+        disk.create(image, machine.disk(), chosen.disk_format, size)
+        machine.settings["firmware"] = choose_firmware(machine, arguments.firmware)
+        chosen.require(machine, arguments.connection)
+        ssh.prepare(machine)
+        machine.save()
+    except BaseException:
+        machine.delete()
+        raise
+    return chosen
+
+
+def change(machine: Machine, arguments) -> Driver:
+    """A VM that is there, with what is given anew."""
+    if (arguments.image or arguments.distro) and source(arguments) != machine.settings["source"]:
+        raise Failure(f"{machine.name} was made of {machine.settings['source']}; delete it first "
+                      f"(./example delete {machine.name}) or take another name")
+    for name in KEPT:
+        if getattr(arguments, name) is not None:
+            machine.settings[name] = getattr(arguments, name)
+    chosen = driver(machine.settings["driver"])
+    if chosen.disk_format == "raw" and machine.settings["disk_format"] != "raw":
+        raise Failure(f"--driver {chosen.name} needs a raw disk and {machine.name} has "
+                      f"{machine.settings['disk_format']}: take another name")
+    chosen.require(machine, arguments.connection)
+    if arguments.disk_size:
+        disk.grow(machine.disk(), machine.settings["disk_format"],
+                  disk.parse_size(arguments.disk_size, "--disk-size"))
+    ssh.prepare(machine)
+    machine.save()
+    return chosen

@@ -1,0 +1,51 @@
+"""Whether this machine's processor can run the VM itself (KVM, HVF), or QEMU must emulate it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+from . import host_arch
+
+PROBE_SECONDS = 5
+
+
+def bios_speaks(program: str) -> bool:
+    """Lets the BIOS start under KVM and waits for its first line (0x402 is its debug port): nested
+    virtualisation may open /dev/kvm and then hang."""
+    with subprocess.Popen([program, "-accel", "kvm", "-cpu", "host", "-m", "32", "-nodefaults",
+                           "-no-user-config", "-display", "none", "-chardev", "stdio,id=bios",
+                           "-device", "isa-debugcon,iobase=0x402,chardev=bios"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as qemu:
+        heard, deadline = b"", time.monotonic() + PROBE_SECONDS
+        try:
+            while b"\n" not in heard:
+                if not select.select([qemu.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+                    return False
+                part = os.read(qemu.stdout.fileno(), 4096)
+                if not part:
+                    return False
+                heard += part
+            return True
+        finally:
+            qemu.send_signal(signal.SIGKILL)
+
+
+def choose(program: str, arch: str) -> tuple[str, str]:
+    """QEMU's accelerator and what the user is told of it."""
+    if arch != host_arch.name():
+        return "tcg", f"emulated, slow: this machine is not {arch}"
+    if sys.platform == "darwin":
+        return "hvf", "HVF"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        reason = "there is no /dev/kvm" if not os.path.exists("/dev/kvm") else \
+            "you may not open /dev/kvm (group kvm)"
+        return "tcg", f"emulated, slow: {reason}"
+    if arch == "x86_64" and not bios_speaks(program):
+        return "tcg", "emulated, slow: /dev/kvm is there but nothing runs on it"
+    return "kvm", "KVM"

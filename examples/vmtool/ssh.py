@@ -1,0 +1,71 @@
+"""The way into a VM: keys that are made for it. Its host key is known before it boots (the seed
+carries it), so ssh asks nothing and trusts nothing else."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from . import process
+from .machine import Machine
+from .report import Failure
+
+INSTALL = "apt-get install openssh-client"
+
+
+def make_key(path: pathlib.Path, comment: str) -> None:
+    if not path.exists():
+        process.run([process.require("ssh-keygen", INSTALL), "-q", "-t", "ed25519", "-N", "", "-C",
+                     comment, "-f", str(path)], "cannot make an ssh key")
+
+
+def prepare(machine: Machine) -> None:
+    """Keys and known_hosts in the VM's folder."""
+    if not machine.settings.get("ssh_key"):
+        make_key(machine.path("id_ed25519"), f"example-{machine.name}")
+    make_key(machine.path("host_key"), machine.name)
+    kind, key = machine.path("host_key.pub").read_text().split()[:2]
+    machine.path("known_hosts").write_text(f"{machine.name} {kind} {key}\n")
+
+
+def check_public_key(path: pathlib.Path) -> str:
+    """The line of a user's public key."""
+    try:
+        line = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"--ssh-key {path}: {getattr(error, 'strerror', '') or 'no text'}") from None
+    if len(line.splitlines()) != 1 or "PRIVATE" in line or len(line.split()) < 2:
+        raise Failure(f"--ssh-key {path}: not a public key; give the .pub file")
+    return line
+
+
+def public_key(machine: Machine) -> str:
+    given = machine.settings.get("ssh_key")
+    return check_public_key(pathlib.Path(given) if given else machine.path("id_ed25519.pub"))
+
+
+def command(machine: Machine, address: str, words: list[str]) -> list[str]:
+    """The ssh command line for a running VM."""
+    options = [f"HostKeyAlias={machine.name}", f"UserKnownHostsFile=\"{machine.path('known_hosts')}\"",
+               "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "ConnectTimeout=30",
+               "ConnectionAttempts=30",  # a second each: cloud-init may still restart sshd
+               "LogLevel=ERROR"]
+    if not machine.settings.get("ssh_key"):
+        options.append("IdentitiesOnly=yes")
+    arguments = [process.require("ssh", INSTALL)]
+    for option in options:
+        arguments += ["-o", option]
+    if not machine.settings.get("ssh_key"):
+        arguments += ["-i", str(machine.path("id_ed25519"))]
+    return [*arguments, "-l", machine.settings["user"], address, *words]
+
+
+def connect(machine: Machine, words: list[str]) -> None:
+    """Becomes ssh."""
+    address = machine.run_state().get("address")
+    if not machine.is_running():
+        raise Failure(f"{machine.name} is not running: ./example {machine.name}")
+    if not address:
+        raise Failure(f"{machine.name} has no address yet; it is still starting")
+    arguments = command(machine, address, words)
+    os.execv(arguments[0], arguments)

@@ -1,0 +1,90 @@
+"""The command line: what is taken, what is refused, and what of it the helper gets."""
+
+import re
+import types
+
+import pytest
+from conftest import REPOSITORY
+from vmtool import cli, logs, options
+from vmtool.disk import parse_size
+from vmtool.options import Options
+from vmtool.report import Failure, complain
+
+MACHINE = types.SimpleNamespace(interface_id=lambda: "the-vms-own")
+
+
+def parse(*words):
+    return cli.start_parser().parse_args(["vm", *words], namespace=Options())
+
+
+def test_every_option_of_the_helper():
+    """docs/integration.md has the helper's options; the tool takes all but those that it gives."""
+    table = (REPOSITORY / "docs" / "integration.md").read_text()
+    table = table[table.index("## Options of vmnet-helper"):table.index("What excludes what")]
+    named = set(re.findall(r"^\|(?: `-\w`,)? `(--[a-z-]+)", table, re.M))
+    own = {"--fd", "--socket", "--tap", "--list-shared-interfaces", "--version", "--help",
+           "--interface-id", "--dns"}
+    assert named - own == set(options.VALUES) | set(options.FLAGS)
+
+
+def test_what_the_helper_gets(monkeypatch):
+    monkeypatch.setattr(options.sys, "platform", "linux")
+    assert parse().helper_options(MACHINE) == ["--interface-id=the-vms-own"]
+    given = parse("--operation-mode", "host", "--enable-isolation", "--dns", "9.9.9.9", "--dns",
+                  "8.8.8.8", "--interface-id=x", "--start-address=-1; reboot")
+    assert given.helper_options(MACHINE) == [
+        "--interface-id=x", "--operation-mode=host", "--start-address=-1; reboot",
+        "--enable-isolation", "--dns=9.9.9.9", "--dns=8.8.8.8"]
+    assert given.seed_dns() == []
+
+
+@pytest.mark.parametrize("platform, words", [
+    ("darwin", []), ("linux", ["--operation-mode=bridged", "--shared-interface=br0"]),
+    ("linux", ["--operation-mode=host", "--network-id=x"])])
+def test_dns_that_the_helper_cannot_tell(monkeypatch, platform, words):
+    monkeypatch.setattr(options.sys, "platform", platform)
+    given = parse("--dns=9.9.9.9", *words)
+    assert given.seed_dns() == ["9.9.9.9"]
+    assert not any("--dns" in word for word in given.helper_options(MACHINE))
+
+
+@pytest.mark.parametrize("words", [
+    ["--cpus", "0"], ["--cpus", "x"], ["--cpus", "513"], ["--memory", "1"], ["--memory", "lots"],
+    ["--distro", "plan9"], ["--image", "a", "--distro", "debian"], ["--connection", "carrier-pigeon"],
+    ["--user", "root; x"], ["--user", "-x"], ["--user", "Me"], ["--timeout", "0"], ["--driver", "xen"],
+    ["--nonsense"], ["--oper", "host"], ["second"]])
+def test_refused(words):
+    with pytest.raises(Failure):
+        parse(*words)
+
+
+def test_sizes():
+    assert parse("--memory", "2G").memory == parse("--memory", "2048").memory == 2048
+    assert parse_size("20g", "") == 20 << 30 and parse_size("1TiB", "") == 1 << 40
+    for text in ("", "0G", "20", "-1G", "1.5G", "1K", "G"):
+        with pytest.raises(Failure):
+            parse_size(text, "--disk-size")
+
+
+def test_a_message_is_one_line(capsys):
+    complain("a\nb\x1b[2Jc\td")
+    assert capsys.readouterr().err == "example: a b [2Jc d\n"
+
+
+def test_a_guests_console_cannot_drive_the_terminal():
+    assert logs.readable("a\x1b]0;x\x07\r\nb\tc\xffé".encode()) == "a]0;x\nb\tcÿé"
+
+
+def documented_commands():
+    for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+        for line in re.findall(r"^\./example (.*)$", page.read_text(), re.M):
+            yield page.name, line.split("#")[0].split("|")[0].split()
+
+
+@pytest.mark.parametrize("page, words", documented_commands())
+def test_documented_command(page, words):
+    """Every `./example ...` line of the docs is one that the tool takes."""
+    if words[0] in cli.COMMANDS:
+        cli.command_parser(words[0]).parse_args(words[1:])
+    else:
+        parse(*words[1:])
