@@ -171,6 +171,9 @@ interface_ref start(xpc_object_t request, dispatch_queue_t queue,
   interface->header = flag(request, vmnet_enable_virtio_header_key);
   if (flag(request, vmnet_enable_tso_key)) interface->max_packet = 65550;
   interface->reported = number_setting("reported", 256);
+  xpc_object_t mode = xpc_dictionary_get_value(request, vmnet_operation_mode_key);
+  bool host = mode != nullptr && xpc_uint64_get_value(mode) == VMNET_HOST_MODE;
+  if (host) interface->gateway = 0xc0a88001;
   std::string address = text(request, vmnet_start_address_key);
   in_addr gateway{};
   if (::inet_pton(AF_INET, address.c_str(), &gateway) == 1) {
