@@ -7,7 +7,6 @@ The guest is the same for all: bench/stand_in_vm.cc, a kernel's network stack be
 import fcntl
 import json
 import os
-import pathlib
 import shutil
 import socket
 import struct
@@ -16,7 +15,8 @@ import threading
 import time
 
 from support.helper import CLONE_NEWNET, LIBC, Helper, descendants
-from support.lab import REPOSITORY, WORK, Namespace
+from support.lab import REPOSITORY, WORK, Namespace, end
+from support.native_tap import receive_descriptor
 from support.snapshot import wait_until
 
 TOOLS = REPOSITORY / "build" / "release" / "bench"
@@ -24,6 +24,7 @@ GVPROXY = REPOSITORY / "build" / "bench" / "gvproxy"
 DEVICE = "eth0"
 MAC = "52:54:00:be:00:01"
 MTU = 1500
+OFFLOAD = ("--enable-tso", "--enable-checksum-offload")
 # A VM's device holds back what its queue has no room for; a TAP drops it. Room for a window of TCP.
 GUEST_QUEUE = 10_000
 TUNSETIFF, TAP_WITH_HEADER = 0x400454CA, 0x5002  # IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
@@ -103,16 +104,34 @@ class Guest:
         self.namespace.close()
 
 
+class RawCable:
+    """A cable without a stand-in VM: its frames come from and go to a generator."""
+
+    def __init__(self, host, vm, host4, guest4, mac, pids, device):
+        self.host, self.vm, self.pids, self.device = host, vm, pids, device
+        self.host4, self.guest4, self.mac = host4, guest4, mac
+        route = json.loads(host.run("ip", "-j", "route", "get", guest4).stdout)[0]
+        bridge = json.loads(host.run("ip", "-j", "link", "show", route["dev"]).stdout)[0]
+        self.host_mac = bridge["address"]
+        host.ip(f"neigh replace {guest4} lladdr {mac} dev {route['dev']} nud permanent")
+        # The bridge learns the port from a first frame.
+        vm.send(bytes.fromhex("ffffffffffff" + mac.replace(":", "") + "88b5") + bytes(46))
+
+
+def numbered_mac(number):
+    return f"52:54:00:be:00:{number:02x}"
+
+
 class Contestant:
     """Started by start(), ended by stop(). `host4` and `host6` are what the guest calls the host;
     `guest4` is the guest's own address; None: there is none."""
 
     offload = False
-    socket_framing = False  # frames cross a datagram socket: the generator can speak to it
 
     def __init__(self, name, key):
         self.name, self.key = name, key
         self.host = self.guest = None
+        self.others = []
         self.host4 = self.host6 = self.guest4 = self.guest6 = None
 
     def start(self):
@@ -129,9 +148,26 @@ class Contestant:
         return None
 
     def stop(self):
+        self.close_others()
         for namespace in (self.guest and self.guest.namespace, self.host):
             if namespace:
                 namespace.close()
+
+    def another(self):
+        """A further VM on the same host: (its guest, its IPv4 address, its helper's pids). Ends with
+        close_others()."""
+        raise CannotRun("one VM a host")
+
+    def raw_cable(self):
+        """A further cable whose VM's end this program holds (RawCable). Ends with
+        close_others()."""
+        raise CannotRun("frames do not cross a datagram socket")
+
+    def close_others(self):
+        """Ends what another() and raw_cable() made."""
+        for close in reversed(self.others):
+            close()
+        self.others = []
 
     def devices(self):
         """What the kernel dropped at the ends, so far."""
@@ -147,16 +183,28 @@ class Contestant:
 class Ours(Contestant):
     """vmnet-helper as installed."""
 
-    socket_framing = True
-
-    def __init__(self, name, key, *options, offload=False):
+    def __init__(self, name, key, *options, offload=False, program=None):
         super().__init__(name, key)
-        self.options, self.offload = options, offload
+        self.options, self.offload, self.program = options, offload, program
         self.helper = None
 
     def start_helper(self, namespace):
-        helper = Helper(namespace, "--stats-interval", "1", *self.options).ready()
-        return helper
+        return Helper(namespace, "--stats-interval", "1", *self.options,
+                      program=self.program).ready()
+
+    def another(self):
+        helper = self.start_helper(self.host)
+        self.others.append(helper.__exit__)
+        guest = self.plug(f"{self.key}{len(self.others)}", helper)
+        self.others.append(guest.close)
+        return guest, helper.json["ip_address"], [helper.pid, *descendants(helper.pid)]
+
+    def raw_cable(self):
+        helper = self.start_helper(self.host)
+        self.others.append(helper.__exit__)
+        return RawCable(self.host, helper.vm, self.host4, helper.json["ip_address"],
+                        helper.json["vmnet_mac_address"], [helper.pid],
+                        helper.json["host_interface"])
 
     def set_up(self):
         self.helper = self.start_helper(self.host)
@@ -178,7 +226,7 @@ class Ours(Contestant):
         return guest
 
     def helper_pids(self):
-        return [self.helper.worker(), self.helper.keeper()]
+        return [self.helper.pid, *descendants(self.helper.pid)]
 
     def drops(self):
         lines = [line for line in self.helper.log_lines("INFO") if "[stats]" in line]
@@ -188,15 +236,36 @@ class Ours(Contestant):
         return counts["host"]["drops"] + counts["vm"]["drops"]
 
     def stop(self):
+        self.close_others()
         if self.helper:
             self.helper.__exit__()
         super().stop()
 
 
+class OursNative(Ours):
+    """vmnet-helper --tap: the stand-in VM holds the TAP that the helper made."""
+
+    def start_helper(self, namespace):
+        return Helper(namespace, "--tap", program=self.program).ready()
+
+    def plug(self, key, helper):
+        tap, _ = receive_descriptor(helper.vm)
+        guest = Guest(key, ["--tap-fd", tap], self.offload, helper.json["vmnet_mac_address"], (tap,))
+        os.close(tap)
+        guest.use(*(f"{address}/{length}"
+                    for address, length in zip(self.addresses(helper), (24, 64))))
+        return guest
+
+    def raw_cable(self):
+        raise CannotRun("frames do not cross a datagram socket")
+
+    def drops(self):
+        return None
+
+
 class Loop(Contestant):
     """A program of bench/ between a datagram socket and a TAP on a bridge."""
 
-    socket_framing = True
     host4, host6, guest4, guest6 = "10.9.0.1", "fd09::1", "10.9.0.2", "fd09::2"
 
     def __init__(self, name, key, tool):
@@ -227,6 +296,24 @@ class Loop(Contestant):
         own.close()
         namespace.ip(f"link set {tap} mtu {MTU} master br0 up")
         return process, vm
+
+    def another(self):
+        number = len(self.others) + 1
+        process, vm = self.start_tool(self.host, f"tap{number}")
+        self.others.append(lambda: end(process))
+        guest = Guest(f"{self.key}{number}", ["--fd", vm.fileno()], mac=numbered_mac(number + 1),
+                      fds=(vm.fileno(),))
+        vm.close()
+        self.others.append(guest.close)
+        address = f"10.9.0.{number + 2}"
+        guest.use(f"{address}/24")
+        return guest, address, [process.pid]
+
+    def raw_cable(self):
+        process, vm = self.start_tool(self.host, "tap9")
+        self.others += [lambda: end(process), vm.close]
+        return RawCable(self.host, vm, self.host4, "10.9.0.250", numbered_mac(250), [process.pid],
+                        "tap9")
 
     def helper_pids(self):
         return [self.process.pid]
@@ -343,7 +430,6 @@ class Gvproxy(Program):
     """gvproxy, built from its module, behind vfkit's datagram socket."""
 
     program = GVPROXY
-    socket_framing = False
 
     def set_up(self):
         path = WORK / "gvproxy.sock"
@@ -357,6 +443,12 @@ class Gvproxy(Program):
         self.guest.use(f"{self.guest4}/24")
 
 
+def baselines(program):
+    """Another build of the helper, to compare a change with what was before it."""
+    return [Ours("baseline", "base", program=program),
+            Ours("baseline, offload", "baseoff", *OFFLOAD, offload=True, program=program)]
+
+
 def all_contestants():
     """In the order of the tables."""
     return [Ours("ours", "ours"),
@@ -367,7 +459,7 @@ def all_contestants():
             Passt("passt", "passt"),
             Slirp4netns("slirp4netns", "slirp"),
             Gvproxy("gvproxy", "gv"),
-            Ours("ours, offload", "oursoff", "--enable-tso", "--enable-checksum-offload",
-                 offload=True),
+            Ours("ours, offload", "oursoff", *OFFLOAD, offload=True),
+            OursNative("ours, native", "native", offload=True),
             PlainTap("plain TAP, TSO", "taptso", offload=True),
             VethWithOffload("veth, TSO", "vethtso")]

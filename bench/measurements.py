@@ -3,12 +3,14 @@
 import json
 import os
 import pathlib
-import statistics
+import signal
+import socket
 import subprocess
 import time
 
-from contestants import CannotRun, TOOLS
-from support.helper import status
+from contestants import TOOLS, CannotRun, in_namespace
+from support import installation
+from support.helper import descendants, status
 from support.lab import CommandFailed, end
 from support.snapshot import wait_until
 
@@ -128,51 +130,104 @@ def run_pair(receiver, sender, seconds):
     if not all(lines):
         raise CommandFailed("a generator of frames failed")
     sent, received = (json.loads(line) for line in lines)
-    return {"frames_per_s": received["rate"], "sent_per_s": sent["rate"]}
+    return {"frames_per_s": received["rate"], "sent_per_s": sent["rate"]}, received["frames"]
 
 
-class SmallFrames:
-    """The rate of 64-byte frames through a contestant whose socket's end this program holds: no
-    stand-in VM between, so that the contestant alone is the limit."""
+def small_frames(cable, way, seconds):
+    """The rate of 64-byte frames through a RawCable: no stand-in VM between, so that the contestant
+    is the limit. `way`: vm, from the VM; device, to it, straight from the device's queue; flood or
+    flood-segments, to it, from a UDP program."""
+    fd = cable.vm.fileno()
+    pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
 
-    def __init__(self, host, vm, pids, host_side, guest_side):
-        self.host, self.vm, self.pids = host, vm, pids
-        self.host_address, self.host_mac = host_side
-        self.guest_address, self.guest_mac = guest_side
+    def in_host(*words):
+        return cable.host.start(TOOLS / "small-frames", *words, **pipes)
 
-    def start(self, namespace, *words, fds=()):
-        tool = [TOOLS / "small-frames", *words]
-        pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True,
-                 "pass_fds": fds}
-        if namespace is None:
-            return subprocess.Popen(list(map(str, tool)), **pipes)
-        return namespace.start(*tool, **pipes)
+    def as_vm(*words):
+        return subprocess.Popen([str(word) for word in (TOOLS / "small-frames", *words)],
+                                pass_fds=(fd,), **pipes)
 
-    def to_host(self, seconds):
-        fd = self.vm.fileno()
-        receiver = self.start(self.host, "sink", seconds)
-        time.sleep(0.1)
-        sender = self.start(None, "flood-socket", fd, seconds + 0.2, self.host_mac, self.guest_mac,
-                            self.host_address, self.guest_address, fds=(fd,))
-        return self.account(receiver, sender, seconds)
-
-    def to_vm(self, seconds):
-        fd = self.vm.fileno()
-        receiver = self.start(None, "sink-socket", fd, seconds, fds=(fd,))
-        time.sleep(0.1)
-        sender = self.start(self.host, "flood", self.guest_address, seconds + 0.2)
-        return self.account(receiver, sender, seconds)
-
-    def account(self, receiver, sender, seconds):
-        return run_pair(receiver, sender, seconds)
+    before = cpu_seconds(cable.pids)
+    receiver = in_host("sink", seconds) if way == "vm" else as_vm("sink-socket", fd, seconds)
+    time.sleep(0.1)
+    length = seconds + 0.2
+    if way == "vm":
+        sender = as_vm("flood-socket", fd, length, cable.host_mac, cable.mac, cable.host4,
+                       cable.guest4)
+    elif way == "device":
+        sender = in_host("flood-device", cable.device, length, cable.mac, cable.host_mac,
+                         cable.guest4, cable.host4)
+    else:
+        sender = in_host(way, cable.guest4, length)
+    metrics, frames = run_pair(receiver, sender, seconds)
+    used = cpu_seconds(cable.pids) - before
+    return {**metrics, "helper_cpu_us_per_frame": used * 1e6 / max(frames, 1)}
 
 
-def start_of_helper(helper_class, *arguments):
-    """Milliseconds from the start to the JSON line, and the helper."""
-    begin = time.monotonic()
-    helper = helper_class(*arguments).ready()
-    return (time.monotonic() - begin) * 1000, helper
+def vm_to_vm(contestant, seconds):
+    """TCP from the contestant's guest to another on the same host."""
+    guest, address, pids = contestant.another()
+    try:
+        serve(guest.namespace)
+        account = Account(contestant, [*contestant.helper_pids(), *pids])
+        answer = iperf3(contestant.guest.namespace, address, seconds)
+        return transfer_metrics(answer, account)
+    finally:
+        contestant.close_others()
 
 
-def median_of(values):
-    return statistics.median(values)
+class Start:
+    """A helper started with as little between the clock and its exec as Python allows: the time to
+    its JSON line in milliseconds, and the line. Its other end is `vm`."""
+
+    def __init__(self, namespace):
+        def work():
+            helper_end, self.vm = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            os.set_inheritable(helper_end.fileno(), True)
+            read_end, write_end = os.pipe()
+            program = str(installation.PREFIX / "bin" / "vmnet-helper")
+            begin = time.monotonic()
+            self.pid = os.posix_spawn(program, [program, "--fd", str(helper_end.fileno())], {},
+                                      file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1)])
+            os.close(write_end)
+            with os.fdopen(read_end) as out:
+                line = out.readline()
+                self.milliseconds = (time.monotonic() - begin) * 1000
+            helper_end.close()
+            self.json = json.loads(line) if line else None
+            return True
+
+        in_namespace(namespace, work)
+        if self.json is None:
+            raise CannotRun("a helper did not start")
+
+    def pids(self):
+        return [self.pid, *descendants(self.pid)]
+
+    def stop(self):
+        os.kill(self.pid, signal.SIGTERM)
+        os.waitpid(self.pid, 0)
+        self.vm.close()
+
+
+def start_alone(contestant):
+    """A start beside the contestant's own VM."""
+    start = Start(contestant.host)
+    metrics = {"start_ms": start.milliseconds, "memory_mib": resident_mib(start.pids())}
+    start.stop()
+    return metrics
+
+
+def many_clients(guests, target, seconds):
+    """Aggregate metrics of a TCP stream from each guest to a server of its own."""
+    clients = [guest.start("iperf3", "--json", "-c", target, "-p", PORT + 1 + number, "-t", seconds,
+                           stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+               for number, guest in enumerate(guests)]
+    answers = [json.loads(client.communicate(timeout=seconds + 60)[0]) for client in clients]
+    ends = [answer["end"] for answer in answers if "error" not in answer]
+    if len(ends) < len(guests):
+        raise CommandFailed(f"{len(guests) - len(ends)} of {len(guests)} clients failed")
+    return {"sum_received": {"bits_per_second": sum(e["sum_received"]["bits_per_second"]
+                                                    for e in ends),
+                             "bytes": sum(e["sum_received"]["bytes"] for e in ends)},
+            "sum_sent": {"retransmits": sum(e["sum_sent"].get("retransmits", 0) for e in ends)}}

@@ -5,20 +5,22 @@ import subprocess
 import sys
 
 import measurements
-from contestants import CannotRun, Guest, Loop, Ours, all_contestants, make_host
+import real_vm
+import scaling
+from contestants import CannotRun, Contestant, all_contestants, baselines
 from results import TO_HOST, TO_VM, Results
-from support.helper import Helper
 from support.lab import CommandFailed
 
 # Whom the wider matrix (IPv6, four streams, load) is measured for.
-WIDE = ("ours", "one-frame loop", "ours, offload", "veth, TSO")
+WIDE = ("ours", "baseline", "baseline, offload", "one-frame loop", "ours, offload", "veth, TSO")
 
 
 class Run:
     """The options and the results of one run."""
 
-    def __init__(self, seconds, rounds, only):
-        self.seconds, self.rounds, self.only = seconds, rounds, only
+    def __init__(self, options):
+        self.seconds, self.rounds, self.only = options.seconds, options.rounds, options.only
+        self.baseline, self.contestants = options.baseline, options.contestants
         self.results = Results()
 
     def wants(self, measurement):
@@ -50,7 +52,9 @@ class Run:
 def start_contestants(run):
     """Those that can run here, started; why the others cannot is in the results."""
     ready = []
-    for contestant in all_contestants():
+    for contestant in (baselines(run.baseline) if run.baseline else []) + all_contestants():
+        if run.contestants and not run.contestants.search(contestant.name):
+            continue
         try:
             contestant.start()
             measurements.serve_all(contestant)
@@ -87,7 +91,35 @@ def latency_phases(run, contestants):
                     max(1, run.rounds // 2))
 
 
+SMALL_FRAMES = {"vm": "64-byte frames vm→host", "device": "64-byte frames host→vm",
+                "flood-segments": "64-byte frames host→vm, of a UDP program, 64 a send",
+                "flood": "64-byte frames host→vm, of a UDP program, 1 a send"}
+
+
+def small_frame_phases(run, contestants):
+    if not any(run.wants(name) for name in SMALL_FRAMES.values()):
+        return
+    cables = {}
+    for contestant in contestants:
+        try:
+            cables[contestant] = contestant.raw_cable()
+        except CannotRun:
+            continue
+    for way, name in SMALL_FRAMES.items():
+        run.in_turn(name, cables, lambda one, how=way:
+                    measurements.small_frames(cables[one], how, max(0.5, run.seconds / 2)))
+    for contestant in cables:
+        contestant.close_others()
+
+
+def vm_to_vm_phase(run, contestants):
+    several = [one for one in contestants if type(one).another is not Contestant.another]
+    run.in_turn("tcp vm→vm", several, lambda one: measurements.vm_to_vm(one, run.seconds))
+
+
 def memory_phase(run, contestants):
+    ours = [one for one in contestants if one.name == "ours"]
+    run.in_turn("start, beside one VM", ours, measurements.start_alone, 3 * run.rounds)
     run.in_turn("memory after the load", [one for one in contestants if one.helper_pids()],
                 lambda one: {"memory_mib": measurements.resident_mib(one.helper_pids())}, 1)
     run.in_turn("drops that the helper counted, all of the run",
@@ -99,8 +131,12 @@ def run_all(run, quick):
     contestants = start_contestants(run)
     try:
         tcp_phases(run, contestants)
+        vm_to_vm_phase(run, contestants)
         latency_phases(run, contestants)
+        small_frame_phases(run, contestants)
         memory_phase(run, contestants)
     finally:
         for contestant in contestants:
             contestant.stop()
+    real_vm.run_phase(run)
+    scaling.run_phase(run, (1, 8) if quick else (1, 2, 4, 8, 16, 32, 64))

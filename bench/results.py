@@ -148,6 +148,7 @@ def ratio_table(results):
 COLUMNS = ((GBPS, "Gbit/s", 2), (HELPER_CPU, "helper CPU s/GB", 2),
            ("total_cpu_s_per_gb", "all CPU s/GB", 2), ("retransmits", "retransmits", 0),
            ("drops", "drops", 0), ("frames_per_s", "frames/s", 0), ("sent_per_s", "sent/s", 0),
+           ("helper_cpu_us_per_frame", "helper CPU µs/frame", 2),
            ("p50_us", "p50 µs", 0), ("p99_us", "p99 µs", 0), ("lost", "lost", 0),
            ("start_ms", "start ms", 1), ("memory_mib", "resident MiB", 1))
 

@@ -17,8 +17,6 @@ import results  # noqa: E402
 from support import installation  # noqa: E402
 from support.lab import require_lab  # noqa: E402
 
-OUTPUT = ROOT / "build" / "bench"
-
 
 def parse_options(words):
     parser = argparse.ArgumentParser(prog="scripts/bench")
@@ -26,6 +24,9 @@ def parse_options(words):
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--only", type=re.compile)
+    parser.add_argument("--contestants", type=re.compile)
+    parser.add_argument("--baseline")
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build" / "bench")
     options = parser.parse_args(words)
     options.rounds = options.rounds or (2 if options.quick else 5)
     options.seconds = options.seconds or (1 if options.quick else 2)
@@ -44,12 +45,14 @@ def main():
     require_lab()
     options = parse_options(sys.argv[1:])
     installation.install()
-    run = phases.Run(options.seconds, options.rounds, options.only)
+    run = phases.Run(options)
     phases.run_all(run, options.quick)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
+    if not run.results.samples:
+        sys.exit("bench: nothing was measured")
+    options.output.mkdir(parents=True, exist_ok=True)
     text = results.report(run.results, environment(options))
-    (OUTPUT / "results.md").write_text(text)
-    (OUTPUT / "results.json").write_text(json.dumps(
+    (options.output / "results.md").write_text(text)
+    (options.output / "results.json").write_text(json.dumps(
         {"environment": environment(options), **run.results.as_json()}, indent=1,
         ensure_ascii=False))
     print(text)

@@ -1,9 +1,14 @@
-// Generator and sink of frames of 64 bytes (60 and the FCS that a cable would add), at either end.
+// Generators and sinks of frames of 64 bytes (60 and the FCS that a cable would add), at either
+// end.
 //
-//   small-frames flood-socket FD SECONDS TO-MAC FROM-MAC TO-IP FROM-IP   as a VM, into its socket
-//   small-frames sink-socket FD SECONDS                                  as a VM, out of its socket
-//   small-frames flood IP SECONDS                                        as a host's program: UDP
-//   small-frames sink SECONDS                                            as a host's program: UDP
+//   small-frames flood-socket FD SECONDS TO-MAC FROM-MAC TO-IP FROM-IP
+//       as a VM, into its socket
+//   small-frames flood-device NAME SECONDS TO-MAC FROM-MAC TO-IP FROM-IP
+//       as a network card, straight into the device's queue: what pktgen would do
+//   small-frames flood IP SECONDS, flood-segments IP SECONDS
+//       as a host's program: UDP, a send a frame, or 64 frames a send (UDP_SEGMENT)
+//   small-frames sink-socket FD SECONDS, sink SECONDS
+//       what arrives at the VM's socket, or at a UDP port
 //
 // Prints the frames moved a second, from the first to the last. A flood waits where a queue is
 // full; what is lost on the way shows in the difference of both ends.
@@ -20,8 +25,12 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "wire/bytes.h"
 #include "wire/checksum.h"
@@ -58,14 +67,20 @@ void print_rate(uint64_t frames, Clock::duration time) {
                 .c_str());
 }
 
-int flood(int fd, Batch& batch, double seconds) {
+// `frames` are in each message.
+int flood(int fd, Batch& batch, double seconds, uint64_t frames_each = 1) {
+  constexpr useconds_t kWhenFull = 20;  // microseconds
   const auto begin = Clock::now();
   const auto end = begin + std::chrono::duration<double>(seconds);
   uint64_t frames = 0;
   while (Clock::now() < end) {
     int sent = ::sendmmsg(fd, batch.messages.data(), kBatch, MSG_NOSIGNAL);
-    if (sent < 0 && errno != ENOBUFS && errno != EINTR && errno != ECONNREFUSED) return 1;
-    frames += static_cast<uint64_t>(sent > 0 ? sent : 0);
+    if (sent < 0 && errno == ENOBUFS) {
+      ::usleep(kWhenFull);
+    } else if (sent < 0 && errno != EINTR && errno != ECONNREFUSED) {
+      return 1;
+    }
+    frames += frames_each * static_cast<uint64_t>(sent > 0 ? sent : 0);
   }
   print_rate(frames, Clock::now() - begin);
   return 0;
@@ -104,18 +119,19 @@ Ipv4 ipv4_of(const char* text) {
   return {ntohl(address.s_addr)};
 }
 
-int flood_socket(char** words) {
-  Batch batch(kFrame);
+// A VM's UDP frame: `words` are its MAC and IP addresses.
+std::vector<uint8_t> udp_frame(char** words) {
   std::vector<uint8_t> frame(kFrame);
-  const Ipv4 to = ipv4_of(words[4]);
-  const Ipv4 from = ipv4_of(words[5]);
-  write_ethernet({.destination = parse_mac_or_exit(words[2]),
-                  .source = parse_mac_or_exit(words[3]),
+  const Ipv4 to = ipv4_of(words[2]);
+  const Ipv4 from = ipv4_of(words[3]);
+  write_ethernet({.destination = parse_mac_or_exit(words[0]),
+                  .source = parse_mac_or_exit(words[1]),
                   .type = kTypeIpv4,
                   .priority_tag = {}},
                  frame);
   MutableBytes packet = MutableBytes(frame).subspan(EthernetHeader::kSize);
   write_ipv4({.total_length = static_cast<uint16_t>(packet.size()),
+              .fragment = Ipv4Header::kDontFragment,  // as Linux sends UDP
               .ttl = 64,
               .protocol = kProtocolUdp,
               .source = from,
@@ -128,8 +144,28 @@ int flood_socket(char** words) {
             udp);
   uint16_t sum = pseudo_sum(from, to, kProtocolUdp, static_cast<uint32_t>(udp.size()));
   store_be16(udp.data() + UdpHeader::kChecksumAt, checksum_of(ones_add(sum, ones_sum(udp))));
+  return frame;
+}
+
+int flood_frames(int fd, const char* seconds, char** addresses) {
+  Batch batch(kFrame);
+  const std::vector<uint8_t> frame = udp_frame(addresses);
   for (const iovec& part : batch.parts) std::memcpy(part.iov_base, frame.data(), kFrame);
-  return flood(std::atoi(words[0]), batch, std::atof(words[1]));
+  return flood(fd, batch, std::atof(seconds));
+}
+
+// A socket that sends past the queueing discipline.
+int device_socket(const char* device) {
+  int fd = ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  sockaddr_ll target{};
+  target.sll_family = AF_PACKET;
+  target.sll_ifindex = static_cast<int>(::if_nametoindex(device));
+  int on = 1;
+  if (::setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)) != 0 ||
+      ::bind(fd, reinterpret_cast<sockaddr*>(&target), sizeof(target)) != 0) {
+    std::exit(1);
+  }
+  return fd;
 }
 
 int udp_socket(const char* address) {
@@ -146,8 +182,22 @@ int udp_socket(const char* address) {
   return fd;
 }
 
+int flood_segments(const char* address, const char* seconds) {
+  constexpr int kFrames = 64;
+  int fd = udp_socket(address);
+  int size = kPayload;
+  if (::setsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) != 0) return 1;
+  Batch batch(kFrames * kPayload);
+  return flood(fd, batch, std::atof(seconds), kFrames);
+}
+
 int run(std::string_view mode, int count, char** words) {
-  if (mode == "flood-socket" && count == 6) return flood_socket(words);
+  if (mode == "flood-socket" && count == 6) {
+    return flood_frames(std::atoi(words[0]), words[1], words + 2);
+  }
+  if (mode == "flood-device" && count == 6) {
+    return flood_frames(device_socket(words[0]), words[1], words + 2);
+  }
   if (mode == "sink-socket" && count == 2) {
     return sink(std::atoi(words[0]), kFrame, std::atof(words[1]));
   }
@@ -155,6 +205,7 @@ int run(std::string_view mode, int count, char** words) {
     Batch batch(kPayload);
     return flood(udp_socket(words[0]), batch, std::atof(words[1]));
   }
+  if (mode == "flood-segments" && count == 2) return flood_segments(words[0], words[1]);
   if (mode == "sink" && count == 1) return sink(udp_socket(nullptr), kPayload, std::atof(words[0]));
   return 1;
 }

@@ -103,8 +103,9 @@ def run(words, timeout):
 
 
 def prepare(vm):
-    """iperf3 in the VM, as a server in the background."""
-    vm.shell(f"{INSTALL} > /dev/null 2>&1; pkill iperf3; iperf3 --server --daemon", 900)
+    """iperf3 in the VM, as a server in the background; one that is there already keeps the port."""
+    vm.shell(f"({INSTALL}) > /dev/null 2>&1; iperf3 --server --daemon > /dev/null 2>&1; "
+             "command -v iperf3", 900)
 
 
 def require_iperf3():

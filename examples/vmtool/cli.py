@@ -117,7 +117,7 @@ def start(words: list[str]) -> int:
 
 def state_of(machine: Machine) -> tuple[str, str]:
     if not machine.is_running():
-        return "stopped", "-"
+        return ("left over" if machine.left_running() else "stopped"), "-"
     address = machine.run_state().get("address")
     return ("running", address) if address else ("starting", "-")
 
@@ -125,8 +125,9 @@ def state_of(machine: Machine) -> tuple[str, str]:
 def list_machines() -> int:
     rows = [("NAME", "STATE", "DRIVER", "ADDRESS", "MADE OF")]
     for machine in all_machines():
-        rows.append((machine.name, *state_of(machine)[:1], machine.settings["driver"],
-                     state_of(machine)[1], machine.settings["source"]))
+        state, address = state_of(machine)
+        rows.append((machine.name, state, machine.settings["driver"], address,
+                     machine.settings["source"]))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         step("  ".join([*(f"{text:{width}}" for text, width in zip(row, widths)), row[-1]]))

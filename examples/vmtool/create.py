@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 from . import disk, images, ssh
-from .distributions import DISTRIBUTIONS
+from .distributions import DISTRIBUTIONS, Image
 from .drivers import Driver, driver
-from .machine import Machine, home
-from .report import Failure
+from .machine import Machine, home, read_json, write_json
+from .report import Failure, step
 
 DEFAULTS = {"cpus": 2, "memory": 2048}
 DEFAULT_DISTRIBUTION = "debian"
@@ -37,9 +38,24 @@ def fetch(arguments, arch: str) -> pathlib.Path:
         if checksum[0]:
             images.check(path, *checksum, f"--image {arguments.image}")
         return path
-    name = arguments.distro or DEFAULT_DISTRIBUTION
-    found = DISTRIBUTIONS[name].find(arch, images.read_page)
+    found = find(arguments.distro or DEFAULT_DISTRIBUTION, arch, cache)
     return images.fetch(cache, found.address, found.algorithm, found.digest)
+
+
+def find(distribution: str, arch: str, cache: pathlib.Path) -> Image:
+    """The distribution's newest image; where it cannot be asked, the one that is in the cache."""
+    note = cache / f"{distribution}-{arch}.json"
+    try:
+        found = DISTRIBUTIONS[distribution].find(arch, images.read_page)
+    except Failure as failure:
+        known = read_json(note)
+        if not known or not images.cache_path(cache, known["address"]).exists():
+            raise
+        step(f"Note: {failure}. Taking the image of before")
+        return Image(**known)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_json(note, dataclasses.asdict(found))
+    return found
 
 
 def first_user(arguments) -> str:

@@ -67,13 +67,19 @@ def fedora(arch: str, read: Callable[[str], str]) -> Image:
 
 
 def alpine(arch: str, read: Callable[[str], str]) -> Image:
-    folder = "https://dl-cdn.alpinelinux.org/alpine/v3.21/releases/cloud"
+    """Alpine keeps each release under a name of its own: the folder's page lists them."""
+    folder = "https://dl-cdn.alpinelinux.org/alpine/latest-stable/releases/cloud"
     firmware = "uefi" if arch == "aarch64" else "bios"
-    address = f"{folder}/nocloud_alpine-3.21.2-{arch}-{firmware}-cloudinit-r0.qcow2"
-    found = re.match(r"[0-9a-f]{128}\b", read(f"{address}.sha512"))
+    pattern = rf"nocloud_alpine-(\d+)\.(\d+)\.(\d+)-{arch}-{firmware}-cloudinit-r(\d+)\.qcow2(?=\")"
+    found = list(re.finditer(pattern, read(f"{folder}/")))
     if not found:
+        raise Failure(f"{folder}: no image for {arch}")
+    newest = max(found, key=lambda name: tuple(map(int, name.groups())))
+    address = f"{folder}/{newest[0]}"
+    digest = re.match(r"[0-9a-f]{128}\b", read(f"{address}.sha512"))
+    if not digest:
         raise Failure(f"{address}.sha512 holds no checksum")
-    return Image(address, "sha512", found[0])
+    return Image(address, "sha512", digest[0])
 
 
 DISTRIBUTIONS = {

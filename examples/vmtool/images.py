@@ -74,15 +74,20 @@ def parse_checksum(text: str) -> tuple[str, str]:
     return algorithm, digest.lower()
 
 
-def check(path: pathlib.Path, algorithm: str, digest: str, what: str) -> None:
-    """Fails where the file is not what it should be."""
+def digest_of_file(path: pathlib.Path, algorithm: str) -> str:
     hasher = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
             hasher.update(block)
-    if hasher.hexdigest() != digest:
-        raise Failure(f"{what}: the {algorithm} checksum is {hasher.hexdigest()[:16]}..., not "
-                      f"{digest[:16]}...: the download is damaged or not the distributor's")
+    return hasher.hexdigest()
+
+
+def check(path: pathlib.Path, algorithm: str, digest: str, what: str) -> None:
+    """Fails where the file is not what it should be."""
+    found = digest_of_file(path, algorithm)
+    if found != digest:
+        raise Failure(f"{what}: the {algorithm} checksum is {found[:16]}..., not {digest[:16]}...: the "
+                      "download is damaged or not the distributor's")
 
 
 @contextlib.contextmanager
@@ -206,14 +211,16 @@ class Download:
 
 
 def fetch(folder: pathlib.Path, address: str, algorithm: str = "", digest: str = "") -> pathlib.Path:
-    """The image's file, from the cache or else downloaded into it; checked where there is a digest."""
+    """The image's file, from the cache or else downloaded into it; checked where there is a digest.
+    Distributors publish new images at an old address: the digest tells."""
     target = cache_path(folder, address)
     with locked(folder):
         if target.exists():
-            step(f"Using the downloaded {target.name}")
-            if digest:
-                check(target, algorithm, digest, str(target))
-            return target
+            if not digest or digest_of_file(target, algorithm) == digest:
+                step(f"Using the downloaded {target.name}")
+                return target
+            step("What is downloaded is not what the checksum is of; a newer image is there")
+            target.unlink()
         download = Download(address, target)
         step(f"Downloading {address}")
         download.run()

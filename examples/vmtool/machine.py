@@ -142,11 +142,15 @@ class Machine:
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
+    def left_running(self) -> list[tuple[str, int, str]]:
+        """Programs (name, pid, start time) of a run that was killed; with nobody holding the lock."""
+        programs = self.run_state().get("programs", {})
+        return [(name, pid, start) for name, (pid, start) in programs.items()
+                if start and process.start_time(pid) == start]
+
     def clean_after_crash(self) -> bool:
         """Ends what a run that was killed left; with the lock held. The VM first, then its helper."""
-        programs = self.run_state().get("programs", {})
-        left = [(name, pid, start) for name, (pid, start) in programs.items()
-                if start and process.start_time(pid) == start]
+        left = self.left_running()
         for _, pid, start in sorted(left, key=lambda program: program[0] == "helper"):
             process.end_stray(pid, start)
         self.forget_run()

@@ -9,6 +9,7 @@ struct DataPathOptions {
   bool tso = false;               // the VM takes and sends frames of up to 65,550 bytes
   bool checksum_offload = false;  // it sends unfinished checksums
   bool engine = true;             // false: a frame in is a frame out, nothing is merged
+  bool merge_udp = false;         // the host's end takes UDP segments too
   size_t mtu = 1500;              // of the VM's interface
 
   size_t max_segment_frame() const { return mtu + 14; }

@@ -26,6 +26,7 @@ struct Received {
   uint64_t bytes = 0;        // in the frames kept
   uint64_t drops = 0;        // datagrams taken and thrown away: too short, too long for a slot
   bool called = false;       // the call took datagrams (or the end of file)
+  bool drained = false;      // it took all that was there
   bool end_of_file = false;  // SEQPACKET: the peer has closed. A datagram of length 0 is not that.
   int error = 0;             // errno other than "nothing there"
 };

@@ -24,6 +24,7 @@ struct Transfer {
   uint64_t drops = 0;          // frames lost: refused, malformed, no room within the bounded wait
   uint64_t batched_calls = 0;  // system calls that moved several frames or could have
   uint64_t single_calls = 0;   // system calls for one frame
+  bool drained = false;        // of a read: it saw the end of what was there
   bool gone = false;           // the other side has closed for good
 };
 
@@ -37,8 +38,9 @@ class Endpoint {
   // Becomes readable (poll) when read() has something to return. Owned by the endpoint.
   virtual int ready_fd() const = 0;
 
-  // Fills `batch` from its start with what is there, up to its capacity, and returns at once;
-  // batch.count() of 0 means drained. The frame in slot i is batch.frame(i).
+  // Fills `batch` from its start with what is there, up to its capacity or to as many bytes as are
+  // well moved at once, and returns at once; batch.count() of 0 means drained. The frame in slot i
+  // is batch.frame(i).
   virtual Transfer read(ReceiveBatch& batch) = 0;
 
   // Sends all frames in order. Waits for room at most kMaxWriteWait, once a batch, and then drops

@@ -82,7 +82,8 @@ std::optional<ForwardEnd> Forwarder::drain() {
     if (read.gone) return ForwardEnd::kSourceGone;
     bool took_something = read.batched_calls + read.single_calls > 0;
     if (round == 0) empty_wake_ups_ = took_something ? 0 : empty_wake_ups_ + 1;
-    if (in_.count() == 0) break;
+    // Another read would only be told so again; what comes meanwhile ends the poll at once.
+    if (in_.count() == 0 || read.drained) break;
   }
   return std::nullopt;
 }

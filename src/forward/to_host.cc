@@ -15,6 +15,7 @@ ToHost::ToHost(const DataPathOptions& options, size_t max_frames, FrameResponder
       vm_(vm),
       paths_(paths),
       merger_(max_frames, {.verify_checksums = !options.offload(),
+                           .merge_udp = options.merge_udp,
                            .max_segment_frame = options.max_segment_frame(),
                            // A frame of one segment is nothing to merge.
                            .max_frame = options.engine ? 65'535U : 0U}) {}

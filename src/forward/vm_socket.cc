@@ -76,6 +76,7 @@ Transfer VmSocket::read_frames(ReceiveBatch& batch, uint64_t epoch) {
           .bytes = received.bytes,
           .drops = received.drops,
           .batched_calls = received.called ? 1U : 0U,
+          .drained = received.drained,
           .gone = received.end_of_file};
 }
 

@@ -69,6 +69,7 @@ class FakeInterface final : public HostInterface {
   Endpoint& endpoint() override { std::abort(); }
   NativeDevice* native_device() override { return &device; }
   bool has_offload() const override { return true; }
+  bool takes_udp_segments() const override { return true; }
   std::unique_ptr<FrameResponder> make_responder() override {
     if (!answers) return nullptr;
     return std::make_unique<FakeResponder>(ticks, stop_flag);

@@ -19,7 +19,8 @@ void wait_for(const WakeUp& flag) {
 DataPathOptions data_path(const NetworkConfig& config, const HostInterface& interface) {
   return {.tso = config.enable_tso,
           .checksum_offload = config.enable_checksum_offload,
-          .engine = interface.has_offload()};
+          .engine = interface.has_offload(),
+          .merge_udp = interface.takes_udp_segments()};
 }
 
 // Frames that the VM may have queued are taken 64 at a time: as many as one receive call fetches.
@@ -35,9 +36,10 @@ BatchSizes to_host_sizes(const DataPathOptions& options) {
 // A virtio-net header and the largest frame that a host's end brings.
 constexpr size_t kMaxHostFrame = 12 + kMaxOffloadFrameSize;
 
-// The host's frames are large: a few reads fill a batch of sends.
+// A few of the host's large frames fill a batch of sends; as many small ones as the VM may queue
+// are taken at once.
 BatchSizes to_vm_sizes() {
-  constexpr size_t kReads = 16;
+  constexpr size_t kReads = 64;
   constexpr size_t kSends = 512;
   return {.read_slots = kReads,
           .slot_size = kMaxHostFrame,

@@ -96,6 +96,7 @@ Received DatagramReceiver::receive(int fd, ReceiveBatch& batch, size_t min_size)
   }
   result.called = received > 0;
   auto count = static_cast<size_t>(received);
+  result.drained = count < capacity;
   if (count > 0 && messages[count - 1].msg_len == 0 && peer_has_shut_down(fd)) {
     result.end_of_file = true;
     while (count > 0 && messages[count - 1].msg_len == 0) count--;

@@ -37,6 +37,7 @@ class LinuxInterface : public HostInterface {
   Endpoint& endpoint() override { return *endpoint_; }
   NativeDevice* native_device() override { return native_.get(); }
   bool has_offload() const override { return true; }
+  bool takes_udp_segments() const override { return takes_udp_segments_; }
   std::unique_ptr<FrameResponder> make_responder() override;
   int lost_fd() const override { return channel_.get(); }
   SystemCallNeeds system_call_needs() const override {
@@ -57,6 +58,7 @@ class LinuxInterface : public HostInterface {
   pid_t keeper_;
   UniqueFd channel_;
   InterfaceFacts facts_;
+  bool takes_udp_segments_ = false;
   std::unique_ptr<Endpoint> endpoint_;
   std::unique_ptr<NativeTap> native_;  // with --tap, in place of endpoint_
   Description description_;
@@ -69,7 +71,10 @@ Status LinuxInterface::adopt(UniqueFd device) {
     auto native = NativeTap::create(std::move(device), facts_.device_index, answers);
     if (!native) return pass(native);
     native_ = std::move(*native);
-  } else if (facts_.is_macvtap) {
+    return {};
+  }
+  takes_udp_segments_ = knows_udp_segments(device.get());
+  if (facts_.is_macvtap) {
     endpoint_ = std::make_unique<MacvtapEndpoint>(std::move(device), facts_.vm_mac);
   } else {
     endpoint_ = std::make_unique<TapEndpoint>(std::move(device));

@@ -1,11 +1,15 @@
 #include "linux/native_tap.h"
 
 #include <array>
+#include <cerrno>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "linux/packet_filter.h"
 #include "wire/bytes.h"
@@ -98,6 +102,28 @@ TEST_F(RequestFilter, CutShort) {
   Frame solicitation = icmpv6(133);
   solicitation.resize(54);
   EXPECT_FALSE(passes(solicitation));
+}
+
+// In a network namespace of its own, where any user may have packet sockets.
+TEST(RequestSocket, KeepsItsFilter) {
+  constexpr int kSkipped = 77;
+  pid_t child = ::fork();
+  if (child == 0) {
+    constexpr int kLoopback = 1;
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) _exit(kSkipped);
+    auto socket = open_request_socket(kLoopback);
+    if (!socket) _exit(1);
+    int none = 0;
+    int result = ::setsockopt(socket->get(), SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+    if (result == 0 || errno != EPERM) _exit(2);
+    if (attach_filter(socket->get(), std::array{bpf_answer(~0U)}) == 0) _exit(3);
+    _exit(0);
+  }
+  int wait_status = 0;
+  ASSERT_EQ(::waitpid(child, &wait_status, 0), child);
+  ASSERT_TRUE(WIFEXITED(wait_status));
+  if (WEXITSTATUS(wait_status) == kSkipped) GTEST_SKIP() << "no user namespaces here";
+  EXPECT_EQ(WEXITSTATUS(wait_status), 0);
 }
 
 }  // namespace

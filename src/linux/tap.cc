@@ -29,15 +29,16 @@ constexpr time_t kStaleNodeAge = 60;  // seconds; a node lives for microseconds
 // Kernel headers older than 6.2 do not name the flags of UDP segmentation.
 constexpr unsigned kTunUso4 = 0x20;
 constexpr unsigned kTunUso6 = 0x40;
+constexpr unsigned kTcpOffload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+constexpr unsigned kUdpOffload = kTunUso4 | kTunUso6;
 
 Status set_offload(int fd, TapOffload offload) {
-  constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
   if (offload == TapOffload::kOff) {
     if (ioctl(fd, TUNSETOFFLOAD, 0U) != 0) return fail_errno("cannot set the TAP's offload", errno);
     return {};
   }
-  if (ioctl(fd, TUNSETOFFLOAD, kTcp | kTunUso4 | kTunUso6) == 0) return {};
-  if (ioctl(fd, TUNSETOFFLOAD, kTcp) == 0) return {};  // Linux before 6.2: without UDP
+  if (ioctl(fd, TUNSETOFFLOAD, kTcpOffload | kUdpOffload) == 0) return {};
+  if (ioctl(fd, TUNSETOFFLOAD, kTcpOffload) == 0) return {};  // Linux before 6.2: without UDP
   return fail_errno("cannot set the TAP's offload", errno);
 }
 
@@ -115,6 +116,9 @@ Result<UniqueFd> create_tap(const std::string& name, TapOffload offload) {
   if (auto set = set_offload(fd.get(), offload); !set) return pass(set);
   return fd;
 }
+
+// The same offload as it has, asked for once more: an older kernel refuses what it does not know.
+bool knows_udp_segments(int fd) { return ioctl(fd, TUNSETOFFLOAD, kTcpOffload | kUdpOffload) == 0; }
 
 Status set_tap_owner(int fd, uid_t user) {
   if (ioctl(fd, TUNSETOWNER, static_cast<unsigned long>(user)) != 0) {

@@ -29,6 +29,10 @@ enum class TapOffload { kOff, kOn };
 // ROOT: opens /dev/net/tun; the name is ours, numbered.
 Result<UniqueFd> create_tap(const std::string& name, TapOffload offload);
 
+// Whether the kernel behind a TAP or macvtap with TapOffload::kOn takes and brings segments of UDP
+// (Linux 6.2). Needs no privilege.
+bool knows_udp_segments(int fd);
+
 // Leaves a TAP that its holder has made persistent and let go to processes of `user` alone: without
 // an owner anyone who can open /dev/net/tun could take it up.
 Status set_tap_owner(int fd, uid_t user);

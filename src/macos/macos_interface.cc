@@ -54,6 +54,7 @@ class MacosInterface : public HostInterface {
   const Description& description() const override { return description_; }
   Endpoint& endpoint() override { return endpoint_; }
   bool has_offload() const override { return parts_.offload.virtio_header; }
+  bool takes_udp_segments() const override { return false; }  // nothing says that vmnet does
   // macOS answers DHCP and router solicitations itself.
   std::unique_ptr<FrameResponder> make_responder() override { return nullptr; }
   int lost_fd() const override { return -1; }

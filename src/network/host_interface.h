@@ -36,6 +36,9 @@ class HostInterface {
   // Whether endpoint() takes merged frames and brings large ones, told by their virtio-net headers.
   virtual bool has_offload() const = 0;
 
+  // Whether such a large frame may be of UDP datagrams (VIRTIO_NET_HDR_GSO_UDP_L4).
+  virtual bool takes_udp_segments() const = 0;
+
   // Answers what the network owes the VM inside the data path (DHCP, router advertisements), or
   // null where the platform does that itself.
   virtual std::unique_ptr<FrameResponder> make_responder() = 0;

@@ -16,7 +16,7 @@ const uint8_t* ip_of(Bytes frame, const TransportLayout& layout) {
   return frame.data() + layout.ip;
 }
 
-const uint8_t* tcp_of(Bytes frame, const TransportLayout& layout) {
+const uint8_t* transport_of(Bytes frame, const TransportLayout& layout) {
   return frame.data() + layout.transport;
 }
 
@@ -27,7 +27,7 @@ Bytes addresses_of(Bytes frame, const TransportLayout& layout) {
 // Only spreads flows over the table; a collision costs a merge, nothing else.
 size_t flow_hash(Bytes frame, const TransportLayout& layout) {
   Bytes addresses = addresses_of(frame, layout);
-  uint64_t hash = load_native<uint32_t>(tcp_of(frame, layout));
+  uint64_t hash = load_native<uint32_t>(transport_of(frame, layout)) ^ layout.protocol;
   for (size_t at = 0; at < addresses.size(); at += 8) {
     hash = (hash ^ load_native<uint64_t>(addresses.data() + at)) * 0x9e3779b97f4a7c15;
   }
@@ -35,14 +35,11 @@ size_t flow_hash(Bytes frame, const TransportLayout& layout) {
 }
 
 bool same_flow(Bytes a, const TransportLayout& la, Bytes b, const TransportLayout& lb) {
-  if (la.ipv6 != lb.ipv6) return false;
+  if (la.ipv6 != lb.ipv6 || la.protocol != lb.protocol) return false;
   Bytes addresses = addresses_of(a, la);
   return equal(addresses.data(), addresses_of(b, lb).data(), addresses.size()) &&
-         equal(tcp_of(a, la), tcp_of(b, lb), 4);
+         equal(transport_of(a, la), transport_of(b, lb), 4);
 }
-
-// A field of 0xffff is as valid as 0 but would come out of splitting as 0.
-bool field_is_canonical(const uint8_t* field) { return load_be16(field) != 0xffff; }
 
 bool ip_header_is_plain(Bytes frame, const TransportLayout& layout) {
   if (layout.ip != EthernetHeader::kSize) return false;
@@ -51,15 +48,26 @@ bool ip_header_is_plain(Bytes frame, const TransportLayout& layout) {
   const uint8_t* ip = ip_of(frame, layout);
   uint16_t fragment = load_be16(ip + Ipv4Header::kFragmentAt);
   return size == Ipv4Header::kMinSize && (fragment & ~Ipv4Header::kDontFragment) == 0 &&
-         field_is_canonical(ip + Ipv4Header::kChecksumAt) &&
+         load_be16(ip + Ipv4Header::kChecksumAt) != 0xffff &&  // splitting would make 0 of it
          ipv4_checksum_is_valid(frame.subspan(layout.ip, size));
 }
 
-bool tcp_checksum_is_valid(Bytes frame, const TransportLayout& layout) {
+// To TCP 0xffff is as valid as 0, but splitting would make 0 of it; to UDP 0 means none.
+bool checksum_is_plain(Bytes frame, const TransportLayout& layout) {
+  uint16_t field = load_be16(transport_of(frame, layout) + layout.checksum_offset());
+  return field != (layout.is_tcp() ? 0xffff : 0);
+}
+
+bool checksum_is_valid(Bytes frame, const TransportLayout& layout) {
   Bytes segment = frame.subspan(layout.transport, layout.end - layout.transport);
   uint16_t pseudo = pseudo_sum_of(frame, layout, segment.size());
-  return field_is_canonical(segment.data() + TcpHeader::kChecksumAt) &&
-         sum_is_valid(ones_add(pseudo, ones_sum(segment)));
+  return checksum_is_plain(frame, layout) && sum_is_valid(ones_add(pseudo, ones_sum(segment)));
+}
+
+// A datagram says nothing of what follows it; of a TCP segment, that it is the last to be merged.
+bool ends_group(Bytes frame, const TransportLayout& layout) {
+  constexpr uint8_t kLast = TcpHeader::kFin | TcpHeader::kPsh;
+  return layout.is_tcp() && (transport_of(frame, layout)[TcpHeader::kFlagsAt] & kLast) != 0;
 }
 
 // Traffic class, DF, TTL or hop limit, flow label.
@@ -79,6 +87,14 @@ bool same_tcp_fields(const uint8_t* a, const uint8_t* b, size_t header_size) {
 }
 
 uint16_t id_of(const uint8_t* ip) { return load_be16(ip + Ipv4Header::kIdAt); }
+
+// Whether a segment goes on where `sent` bytes of payload behind the first have ended.
+bool continues_tcp(const uint8_t* first, const uint8_t* tcp, size_t sent, size_t header_size) {
+  uint32_t expected = load_be32(first + TcpHeader::kSequenceAt) + static_cast<uint32_t>(sent);
+  return load_be32(tcp + TcpHeader::kSequenceAt) == expected &&
+         (tcp[TcpHeader::kFlagsAt] & TcpHeader::kCwr) == 0 &&
+         same_tcp_fields(first, tcp, header_size);
+}
 
 // Ids grow by one, as segmentation makes them, or stay the same where they mean nothing (DF,
 // RFC 6864, section 4.1).
@@ -109,7 +125,7 @@ void Merger::add(MutableBytes frame) {
     open_.fill(kEnd);
     return;
   }
-  if (!layout->is_tcp()) return;
+  if (!layout->is_tcp() && !options_.merge_udp) return;
   entry.layout = *layout;
   entry.size = layout->end;
   entry.segment_size = layout->payload_size();
@@ -118,15 +134,12 @@ void Merger::add(MutableBytes frame) {
   bool mergeable = may_lead(entry);
   if (mergeable && open != kEnd && may_join(entries_[open], entry)) {
     join(open, index);
-    const uint8_t flags = frame[layout->transport + TcpHeader::kFlagsAt];
-    bool ends = (flags & (TcpHeader::kFin | TcpHeader::kPsh)) != 0 ||
-                layout->payload_size() < entries_[open].segment_size;
-    if (ends) open = kEnd;
+    bool is_short = layout->payload_size() < entries_[open].segment_size;
+    if (is_short || ends_group(frame, *layout)) open = kEnd;
     return;
   }
   if (mergeable) {
-    const uint8_t flags = frame[layout->transport + TcpHeader::kFlagsAt];
-    open = (flags & (TcpHeader::kFin | TcpHeader::kPsh)) != 0 ? kEnd : index;
+    open = ends_group(frame, *layout) ? kEnd : index;
   } else if (open != kEnd &&
              same_flow(entries_[open].part, entries_[open].layout, frame, *layout)) {
     open = kEnd;
@@ -134,14 +147,17 @@ void Merger::add(MutableBytes frame) {
 }
 
 bool Merger::may_lead(const Entry& entry) const {
-  constexpr uint8_t kNeverMerged = TcpHeader::kSyn | TcpHeader::kRst | TcpHeader::kUrg;
   const TransportLayout& layout = entry.layout;
-  uint8_t flags = tcp_of(entry.part, layout)[TcpHeader::kFlagsAt];
+  if (layout.is_tcp()) {
+    constexpr uint8_t kNeverMerged = TcpHeader::kSyn | TcpHeader::kRst | TcpHeader::kUrg;
+    uint8_t flags = transport_of(entry.part, layout)[TcpHeader::kFlagsAt];
+    if ((flags & kNeverMerged) != 0 || (flags & TcpHeader::kAck) == 0) return false;
+  }
   // What follows the packet (padding, a trailer) could not be given back by splitting.
   bool ends_with_packet = layout.end == entry.part.size();
   return layout.payload_size() > 1 && ends_with_packet &&
-         layout.end <= options_.max_segment_frame && (flags & kNeverMerged) == 0 &&
-         (flags & TcpHeader::kAck) != 0 && ip_header_is_plain(entry.part, layout);
+         layout.end <= options_.max_segment_frame && checksum_is_plain(entry.part, layout) &&
+         ip_header_is_plain(entry.part, layout);
 }
 
 bool Merger::may_join(const Entry& group, const Entry& entry) const {
@@ -156,13 +172,9 @@ bool Merger::may_join(const Entry& group, const Entry& entry) const {
       !same_flow(group.part, group.layout, entry.part, layout)) {
     return false;
   }
-  const uint8_t* tcp = tcp_of(entry.part, layout);
-  const uint8_t* first_tcp = tcp_of(group.part, group.layout);
-  auto sent = static_cast<uint32_t>(group.size - group.layout.payload);
-  uint32_t expected = load_be32(first_tcp + TcpHeader::kSequenceAt) + sent;
-  if (load_be32(tcp + TcpHeader::kSequenceAt) != expected ||
-      (tcp[TcpHeader::kFlagsAt] & TcpHeader::kCwr) != 0 ||
-      !same_tcp_fields(first_tcp, tcp, layout.payload - layout.transport)) {
+  if (layout.is_tcp() &&
+      !continues_tcp(transport_of(group.part, group.layout), transport_of(entry.part, layout),
+                     group.size - group.layout.payload, layout.payload - layout.transport)) {
     return false;
   }
   const uint8_t* ip = ip_of(entry.part, layout);
@@ -177,8 +189,8 @@ bool Merger::may_join(const Entry& group, const Entry& entry) const {
   }
   if (!options_.verify_checksums) return true;
   bool first_is_known = group.segments > 1;
-  return (first_is_known || tcp_checksum_is_valid(group.part, group.layout)) &&
-         tcp_checksum_is_valid(entry.part, layout);
+  return (first_is_known || checksum_is_valid(group.part, group.layout)) &&
+         checksum_is_valid(entry.part, layout);
 }
 
 void Merger::join(uint32_t group_index, uint32_t entry_index) {
@@ -220,22 +232,28 @@ void Merger::finish_group(Entry& group) const {
     store_be16(ip + Ipv4Header::kTotalLengthAt, static_cast<uint16_t>(packet));
     finish_ipv4_checksum(group.part.subspan(layout.ip, Ipv4Header::kMinSize));
   }
-  const Entry& last = entries_[group.last];
-  uint8_t* tcp = group.part.data() + layout.transport;
-  const uint8_t* last_tcp = last.part.data() - (layout.payload - layout.transport);
-  tcp[TcpHeader::kFlagsAt] |=
-      static_cast<uint8_t>(last_tcp[TcpHeader::kFlagsAt] & (TcpHeader::kFin | TcpHeader::kPsh));
-  store_be16(tcp + TcpHeader::kChecksumAt,
+  uint8_t type = VirtioHeader::kGsoUdpL4;
+  uint8_t* transport = group.part.data() + layout.transport;
+  if (layout.is_tcp()) {
+    const Entry& last = entries_[group.last];
+    const uint8_t* last_tcp = last.part.data() - (layout.payload - layout.transport);
+    uint8_t& flags = transport[TcpHeader::kFlagsAt];
+    flags |=
+        static_cast<uint8_t>(last_tcp[TcpHeader::kFlagsAt] & (TcpHeader::kFin | TcpHeader::kPsh));
+    type = layout.ipv6 ? VirtioHeader::kGsoTcpv6 : VirtioHeader::kGsoTcpv4;
+    if ((flags & TcpHeader::kCwr) != 0) type |= VirtioHeader::kGsoEcn;
+  } else {
+    store_be16(transport + UdpHeader::kLengthAt,
+               static_cast<uint16_t>(group.size - layout.transport));
+  }
+  store_be16(transport + layout.checksum_offset(),
              pseudo_sum_of(group.part, layout, group.size - layout.transport));
-
-  bool congestion = (tcp[TcpHeader::kFlagsAt] & TcpHeader::kCwr) != 0;
-  uint8_t type = layout.ipv6 ? VirtioHeader::kGsoTcpv6 : VirtioHeader::kGsoTcpv4;
   group.header = {.flags = VirtioHeader::kNeedsChecksum,
-                  .gso_type = static_cast<uint8_t>(type | (congestion ? VirtioHeader::kGsoEcn : 0)),
+                  .gso_type = type,
                   .header_length = static_cast<uint16_t>(layout.payload),
                   .gso_size = static_cast<uint16_t>(group.segment_size),
                   .checksum_start = static_cast<uint16_t>(layout.transport),
-                  .checksum_offset = TcpHeader::kChecksumAt};
+                  .checksum_offset = static_cast<uint16_t>(layout.checksum_offset())};
 }
 
 }  // namespace vmnet

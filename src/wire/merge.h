@@ -1,6 +1,7 @@
-// Merges consecutive TCP segments of a flow into one large frame with a virtio header, as a careful
-// kernel GRO would: only what splitting takes apart again into the very same frames. Payload is not
-// copied; the headers are rewritten in place in the first frame.
+// Merges consecutive TCP segments of a flow, or its datagrams of one size, into one large frame
+// with a virtio header, as a careful kernel GRO would: only what splitting takes apart again into
+// the very same frames. Payload is not copied; the headers are rewritten in place in the first
+// frame.
 //
 // Works on what one receive returned: frames are added in order, then the groups are read, each at
 // the place of its first frame. A frame that may belong to a flow but does not continue it ends the
@@ -22,6 +23,7 @@ class Merger {
   struct Options {
     // False for guests with checksum offload: theirs are unfinished, and correct by definition.
     bool verify_checksums = true;
+    bool merge_udp = false;           // whether who takes the frames knows kGsoUdpL4
     size_t max_segment_frame = 1514;  // larger frames are not merged
     size_t max_frame = 65'535;        // the kernel would segment a larger one again
   };

@@ -92,6 +92,67 @@ TEST(Merge, SegmentsInOrderBecomeOneFrameForTheKernel) {
   }
 }
 
+std::vector<TcpFrame> datagrams(size_t count, size_t payload = 18, bool ipv6 = false) {
+  auto frames = flow(count, payload, ipv6);
+  for (TcpFrame& frame : frames) frame.udp = true;
+  return frames;
+}
+
+constexpr Merger::Options kWithUdp{.merge_udp = true};
+
+TEST(Merge, DatagramsOfOneSizeBecomeOneFrameForTheKernel) {
+  for (bool ipv6 : {false, true}) {
+    auto frames = datagrams(4, 100, ipv6);
+    frames[3].payload.resize(31);
+    auto groups = merge(built(frames), kWithUdp);
+    ASSERT_EQ(sizes(groups), Sizes{4});
+    size_t headers = 14 + (ipv6 ? 40 : 20) + 8;
+    VirtioHeader expected{.flags = VirtioHeader::kNeedsChecksum,
+                          .gso_type = VirtioHeader::kGsoUdpL4,
+                          .header_length = static_cast<uint16_t>(headers),
+                          .gso_size = 100,
+                          .checksum_start = static_cast<uint16_t>(headers - 8),
+                          .checksum_offset = 6};
+    EXPECT_EQ(groups[0].header, expected);
+
+    // The same datagram as if it were one, checksum left unfinished.
+    TcpFrame whole = frames[0];
+    for (size_t i = 1; i < 4; i++) test::append(whole.payload, frames[i].payload);
+    EXPECT_TRUE(complete_checksum(groups[0].header, groups[0].frame));
+    EXPECT_EQ(groups[0].frame, whole.frame());
+  }
+}
+
+TEST(Merge, DatagramsStayAloneWhereTheKernelDoesNotKnowThem) {
+  EXPECT_EQ(sizes(merge(built(datagrams(3)))), (Sizes{1, 1, 1}));
+}
+
+TEST(Merge, ASmallerDatagramIsTheLastAndALargerOneBeginsAnew) {
+  auto frames = datagrams(5);
+  frames[1].payload.resize(17);
+  frames[3].payload.resize(19);
+  EXPECT_EQ(sizes(merge(built(frames), kWithUdp)), (Sizes{2, 1, 2}));
+}
+
+TEST(Merge, ADatagramWithoutChecksumIsNotMergedAndNotOvertaken) {
+  auto frames = built(datagrams(4));
+  const size_t field = 14 + 20 + UdpHeader::kChecksumAt;
+  frames[1][field] = frames[1][field + 1] = 0;
+  EXPECT_EQ(sizes(merge(frames, kWithUdp)), (Sizes{1, 1, 2}));
+}
+
+TEST(Merge, ADatagramOfADamagedChecksumIsNotMerged) {
+  auto frames = built(datagrams(4));
+  frames[1].back() ^= 1;
+  EXPECT_EQ(sizes(merge(frames, kWithUdp)), (Sizes{1, 1, 2}));
+}
+
+TEST(Merge, TcpAndUdpOfTheSamePortsAreFlowsOfTheirOwn) {
+  auto udp = built(datagrams(2));
+  auto tcp = built(flow(2));
+  EXPECT_EQ(sizes(merge({udp[0], tcp[0], udp[1], tcp[1]}, kWithUdp)), (Sizes{2, 2}));
+}
+
 TEST(Merge, InterleavedFlowsEachMerge) {
   auto a = built(flow(3));
   auto other = flow(3);

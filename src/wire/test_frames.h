@@ -59,9 +59,10 @@ inline void finish(std::span<uint8_t> segment, size_t field, uint16_t pseudo) {
   store_be16(segment.data() + field, checksum_of(ones_add(pseudo, ones_sum(segment))));
 }
 
-// A TCP segment as a guest without offload sends it.
+// A TCP segment, or a UDP datagram, as a guest without offload sends it.
 struct TcpFrame {
   bool ipv6 = false;
+  bool udp = false;  // of `tcp` the ports alone are used, and no options
   uint8_t traffic_class = 0;
   uint8_t ttl = 64;
   uint16_t id = 1;
@@ -77,6 +78,7 @@ struct TcpFrame {
   Buffer payload;
 
   Buffer frame() const {
+    if (udp) return on_ip(udp_datagram(tcp.source_port, tcp.destination_port, payload));
     TcpHeader header = tcp;
     header.size = TcpHeader::kMinSize + options.size();
     header.checksum = 0;
@@ -84,30 +86,36 @@ struct TcpFrame {
     write_tcp(header, segment);
     append(segment, options);
     append(segment, payload);
+    return on_ip(std::move(segment));
+  }
+
+ private:
+  // `segment` with its checksum, behind the headers below it.
+  Buffer on_ip(Buffer segment) const {
+    const uint8_t protocol = udp ? kProtocolUdp : kProtocolTcp;
+    const size_t field = udp ? UdpHeader::kChecksumAt : TcpHeader::kChecksumAt;
     auto length = static_cast<uint32_t>(segment.size());
     const Mac to{{0x0e, 0x76, 0x6d, 0, 0, 1}};
     const Mac from{{0x52, 0x54, 0, 1, 2, 3}};
     if (ipv6) {
       Ipv6Header ip{.traffic_class = traffic_class,
                     .flow_label = flow_label,
-                    .next_header = kProtocolTcp,
+                    .next_header = protocol,
                     .hop_limit = ttl};
       ip.source.bytes[0] = ip.destination.bytes[0] = 0xfd;
       ip.source.bytes[15] = 2;
       ip.destination.bytes[15] = 1;
-      finish(segment, TcpHeader::kChecksumAt,
-             pseudo_sum(ip.source, ip.destination, kProtocolTcp, length));
+      finish(segment, field, pseudo_sum(ip.source, ip.destination, protocol, length));
       return ethernet_frame(to, from, kTypeIpv6, ipv6_packet(ip, segment));
     }
     Ipv4Header ip{.traffic_class = traffic_class,
                   .id = id,
                   .fragment = fragment,
                   .ttl = ttl,
-                  .protocol = kProtocolTcp,
+                  .protocol = protocol,
                   .source = {0xc0a84002},
                   .destination = {0xc0a84001}};
-    finish(segment, TcpHeader::kChecksumAt,
-           pseudo_sum(ip.source, ip.destination, kProtocolTcp, length));
+    finish(segment, field, pseudo_sum(ip.source, ip.destination, protocol, length));
     return ethernet_frame(to, from, kTypeIpv4, ipv4_packet(ip, segment));
   }
 };

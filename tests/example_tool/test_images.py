@@ -6,7 +6,7 @@ import json
 import threading
 
 import pytest
-from vmtool import distributions, images
+from vmtool import create, distributions, images
 from vmtool.report import Failure
 from web_server import Server, parse
 
@@ -57,8 +57,38 @@ def test_the_cache_is_by_address(serve, cache):
     path.write_bytes(b"kept")
     assert images.fetch(cache, address) == path and path.read_bytes() == b"kept"
     assert images.fetch(cache, address + "?2") != path
-    with pytest.raises(Failure, match="checksum"):
-        images.fetch(cache, address, "sha256", DIGEST)
+
+
+def test_a_newer_image_at_the_same_address(serve, cache, capsys):
+    """As Debian's "latest": the distributor's checksum is another one now."""
+    address = serve()
+    images.fetch(cache, address).write_bytes(b"of last month")
+    assert images.fetch(cache, address, "sha256", DIGEST).read_bytes() == CONTENT
+    assert "a newer image is there" in capsys.readouterr().out
+
+
+def test_without_a_network_the_image_of_before(serve, cache, monkeypatch, capsys):
+    address = serve()
+    pages = {"read": lambda _: f"{hashlib.sha512(CONTENT).hexdigest()}  disk.qcow2\n"}
+
+    def found(arch, read):
+        text = read(f"{address}.sums")
+        return distributions.Image(address, "sha512", distributions.digest_of(text, "disk.qcow2"))
+
+    def offline(_):
+        raise Failure("cannot read the page")
+
+    monkeypatch.setitem(distributions.DISTRIBUTIONS, "debian", distributions.Distribution("d", found))
+    monkeypatch.setattr(images, "read_page", lambda page: pages["read"](page))
+    image = create.find("debian", "x86_64", cache)
+    pages["read"] = offline
+    with pytest.raises(Failure, match="cannot read the page"):
+        create.find("debian", "x86_64", cache)  # known, but not here
+    path = images.fetch(cache, image.address, image.algorithm, image.digest)
+    assert create.find("debian", "x86_64", cache) == image and path.exists()
+    assert "Taking the image of before" in capsys.readouterr().out
+    with pytest.raises(Failure):
+        create.find("debian", "aarch64", cache)
 
 
 @pytest.mark.parametrize("options", [[], ["--no-ranges"]])
@@ -184,11 +214,20 @@ def test_fedora_takes_the_newest_release():
             distributions.fedora("x86_64", pages({"releases.json": broken}))
 
 
-def test_alpine():
-    found = distributions.alpine("aarch64", pages({".sha512": "5" * 128 + "\n"}))
-    assert "aarch64-uefi-cloudinit" in found.address and found.digest == "5" * 128
-    with pytest.raises(Failure):
-        distributions.alpine("x86_64", pages({".sha512": "<html>"}))
+def test_alpine_takes_the_newest_release():
+    listing = "".join(f'<a href="{name}">{name}</a>\n' for name in (
+        "nocloud_alpine-3.23.9-aarch64-uefi-cloudinit-r0.qcow2",
+        "nocloud_alpine-3.23.10-aarch64-uefi-cloudinit-r0.qcow2",
+        "nocloud_alpine-3.23.10-aarch64-uefi-cloudinit-r0.qcow2.sha512",
+        "nocloud_alpine-3.23.11-aarch64-uefi-tiny-r0.qcow2",
+        "generic_alpine-3.23.12-aarch64-uefi-cloudinit-r0.qcow2",
+        "nocloud_alpine-3.23.13-x86_64-bios-cloudinit-r0.qcow2"))
+    found = distributions.alpine("aarch64", pages({"/cloud/": listing, ".sha512": "5" * 128 + "\n"}))
+    assert found.address.endswith("/nocloud_alpine-3.23.10-aarch64-uefi-cloudinit-r0.qcow2")
+    assert found.digest == "5" * 128
+    for listing, digest in (("<html>", "5" * 128), (listing, "<html>")):
+        with pytest.raises(Failure):
+            distributions.alpine("x86_64", pages({"/cloud/": listing, ".sha512": digest}))
 
 
 def test_bsd_checksums_and_missing_ones():

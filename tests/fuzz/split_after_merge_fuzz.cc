@@ -19,18 +19,33 @@ uint32_t get32(const Frame& frame, size_t at) {
          (uint32_t{frame[at + 2]} << 8) | frame[at + 3];
 }
 
-// Segment `index` of a merged frame, as RFC 9293 and 3168 say it must look.
-Frame cut(const Frame& whole, size_t headers, size_t tcp, size_t size, size_t index) {
+// What of a segment's transport header is not the merged frame's, as RFC 768, 9293 and 3168 say it.
+void renew_transport(Frame& segment, size_t transport, size_t begin_in_payload, bool first,
+                     bool last, bool udp) {
+  if (udp) {
+    size_t length = segment.size() - transport;
+    segment[transport + 4] = static_cast<uint8_t>(length >> 8);
+    segment[transport + 5] = static_cast<uint8_t>(length);
+    return;
+  }
+  uint32_t sequence = get32(segment, transport + 4) + static_cast<uint32_t>(begin_in_payload);
+  for (size_t i = 0; i < 4; i++)
+    segment[transport + 4 + i] = static_cast<uint8_t>(sequence >> (24 - 8 * i));
+  if (!last) segment[transport + 13] &= 0xf6;   // FIN, PSH
+  if (!first) segment[transport + 13] &= 0x7f;  // CWR
+}
+
+// Segment `index` of a merged frame.
+Frame cut(const Frame& whole, const vmnet::VirtioHeader& header, size_t index) {
+  size_t headers = header.header_length;
+  size_t size = header.gso_size;
   size_t begin = headers + (index * size);
   size_t end = std::min(whole.size(), begin + size);
   Frame segment(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(headers));
   segment.insert(segment.end(), whole.begin() + static_cast<ptrdiff_t>(begin),
                  whole.begin() + static_cast<ptrdiff_t>(end));
-  uint32_t sequence = get32(whole, tcp + 4) + static_cast<uint32_t>(index * size);
-  for (size_t i = 0; i < 4; i++)
-    segment[tcp + 4 + i] = static_cast<uint8_t>(sequence >> (24 - 8 * i));
-  if (end < whole.size()) segment[tcp + 13] &= 0xf6;  // FIN, PSH
-  if (index > 0) segment[tcp + 13] &= 0x7f;           // CWR
+  renew_transport(segment, header.checksum_start, index * size, index == 0, end == whole.size(),
+                  header.gso_type == vmnet::VirtioHeader::kGsoUdpL4);
   if (segment[12] == 8) {
     size_t id = (size_t{whole[18]} << 8 | whole[19]) + index;
     segment[18] = static_cast<uint8_t>(id >> 8);
@@ -64,7 +79,7 @@ void check_group(const Merger& merger, size_t first, const std::vector<Frame>& o
   expect(segmenter.has_value() && segmenter->count() == members.size());
   for (size_t i = 0; i < members.size(); i++) {
     const Frame& in = originals[members[i]];
-    Frame naive = cut(whole, header.header_length, header.checksum_start, header.gso_size, i);
+    Frame naive = cut(whole, header, i);
     expect(same(in, naive));
     std::span<const uint8_t> payload(whole.data() + segmenter->payload_start(i),
                                      segmenter->payload_size(i));
@@ -85,7 +100,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto frames = vmnet::fuzz::frames_of({data, size});
   const auto originals = frames;
-  Merger merger(frames.size(), {});
+  Merger merger(frames.size(), {.merge_udp = true});
   for (auto& frame : frames) merger.add(frame);
   merger.finish();
   for (size_t i = 0; i < merger.count(); i++) {

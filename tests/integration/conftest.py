@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from support import installation, snapshot  # noqa: E402
+from support.example_tool import Tool  # noqa: E402
 from support.guest import Guest  # noqa: E402
 from support.helper import Helper  # noqa: E402
 from support.lab import WORK, Lab, require_lab  # noqa: E402
@@ -168,3 +169,11 @@ def alice_folder():
     shutil.chown(folder, "alice", "alice")
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def tool(host, alice_folder):
+    """The example tool as alice uses it, with a home of its own."""
+    made = Tool(host, alice_folder / "home")
+    yield made
+    made.close()

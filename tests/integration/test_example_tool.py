@@ -1,9 +1,8 @@
-"""The example tool with a small guest: start, stop, what stands beside them, and every failure: one
-line, status 1, nothing left. tests/example_tool has the tests of its parts."""
+"""The example tool with a small guest: start, stop, what stands beside them, and what ends a run: one
+line, status 1, nothing left. test_example_tool_images.py has downloads and disks, tests/example_tool the
+tests of its parts."""
 
-import hashlib
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -11,9 +10,9 @@ import subprocess
 
 import pytest
 
-from support.example_tool import SMALL_IMAGE, Tool, readable_copy
+from support.example_tool import SMALL_IMAGE, Tool, alive, nothing_runs
 from support.helper import wait_for_no_helper
-from support.lab import INTERNET, PYTHON, REPOSITORY, WORK, end, run
+from support.lab import PYTHON, REPOSITORY, WORK, run
 from support.snapshot import wait_until
 
 pytestmark = pytest.mark.real_vm
@@ -22,28 +21,14 @@ KEPT = {"vm.json", "disk.qcow2", "id_ed25519", "id_ed25519.pub", "host_key", "ho
         "known_hosts", "console.log", "helper.log", "driver.log"}
 
 
-@pytest.fixture
-def tool(host, alice_folder):
-    made = Tool(host, alice_folder / "home")
-    yield made
-    made.close()
-
-
-def alive(pid):
-    return os.path.exists(f"/proc/{pid}")
-
-
-def nothing_runs(programs=()):
-    return wait_until(lambda: not any(map(alive, programs)), 10) and wait_for_no_helper()
-
-
 # What works
 
 @pytest.mark.parametrize("connection, options, network", [
     ("fd", [], "192.168.64."),
     ("socket", ["--operation-mode", "host", "--enable-isolation"], "192.168.128."),
     ("run", ["--start-address", "10.7.0.1", "--end-address", "10.7.0.99", "--subnet-mask",
-             "255.255.255.0"], "10.7.0.")])
+             "255.255.255.0"], "10.7.0."),
+    ("tap", ["--dns", "192.0.2.53"], "192.168.64.")])
 def test_start_and_end(tool, connection, options, network):
     vm = tool.start_small("small", "--connection", connection, *options)
     first = vm.address()
@@ -52,6 +37,7 @@ def test_start_and_end(tool, connection, options, network):
     assert re.search(r"^Starting QEMU: 1 CPU, 256 MB, (KVM|emulated, slow: .+)$", vm.text(), re.M)
     shown = tool.run("list").stdout.splitlines()
     assert re.fullmatch(rf"small +running +qemu +{re.escape(first)} +{SMALL_IMAGE}", shown[1])
+    assert ("tap,id=net0,fd=4" in run("pgrep", "-a", "qemu").stdout) == (connection == "tap")
     programs = tool.programs("small").values()
     vm.interrupt()
     assert vm.wait() == 0
@@ -84,7 +70,10 @@ def test_two_vms_on_a_network_of_their_own(tool, host):
     both = [tool.start_small(name, *options) for name in ("one", "two")]
     addresses = [vm.address() for vm in both]
     assert len(set(addresses)) == 2 and all(a.startswith("10.7.0.") for a in addresses)
-    assert wait_until(lambda: "[stats]" in tool.run("logs", "one", "helper").stdout, 10)
+    # As docs/examples.md has it: ./example logs one helper | scripts/stats
+    assert wait_until(lambda: tool.run("logs", "one", "helper").stdout.count("[stats]") > 2, 20)
+    table = run(REPOSITORY / "scripts" / "stats", input=tool.run("logs", "one", "helper").stdout).stdout
+    assert "Mbit/s" in table and table.count("\n") > 2
     for name in ("one", "two"):
         tool.run("stop", name, "--now")
 
@@ -127,105 +116,6 @@ def test_odd_characters_in_the_home_folder(host, alice_folder):
     assert vm.wait() == 0
 
 
-# The network's and the cache's part
-
-@pytest.fixture
-def web(lab):
-    """A server in the lab's internet, which can be told to misbehave: web(FOLDER, *options)."""
-    servers = []
-
-    def serve(folder, *options):
-        server = lab.internet.start(PYTHON, REPOSITORY / "tests" / "example_tool" / "web_server.py",
-                                    INTERNET.extra[0], "8080", folder, *options,
-                                    stdout=subprocess.PIPE, text=True)
-        servers.append(server)
-        assert server.stdout.readline() == "ready\n"
-        return f"http://{INTERNET.extra[0]}:8080"
-
-    yield serve
-    for server in servers:
-        end(server)
-        lab.internet.processes.remove(server)
-
-
-@pytest.fixture
-def small_image(folder):
-    return readable_copy(SMALL_IMAGE, folder)
-
-
-def sha256(path):
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-
-
-def test_download_that_is_cut_and_resumed(tool, web, small_image):
-    address = f"{web(small_image.parent, '--cut-after', '9000000')}/{small_image.name}"
-    checksum = f"sha256:{sha256(small_image)}"
-    vm = tool.start_small("small", "--checksum", checksum, image=address)
-    vm.address()
-    assert "Resuming at 9 MB of 43 MB" in vm.text()
-    assert f"Checked: sha256 {checksum[7:23]}..." in vm.text()
-    tool.run("stop", "small", "--now")
-    # Another VM of it needs no network.
-    other = tool.start_small("other", "--checksum", checksum, image=address)
-    other.wait_for("^Using the downloaded ")
-
-
-def test_download_ended_by_the_user_goes_on_later(tool, web, small_image):
-    address = f"{web(small_image.parent, '--slow')}/{small_image.name}"
-    first = tool.start_small("small", image=address)
-    first.wait_for("^Downloading")
-    assert wait_until(lambda: any(path.stat().st_size > 3e6
-                                  for path in (tool.home / "cache").glob("*.part")), 20)
-    first.interrupt()
-    assert first.wait() == 130
-    assert not (tool.home / "vms" / "small").exists()
-    second = tool.start_small("small", image=address)
-    second.wait_for("^Resuming at ")
-    second.wait_for("^Waiting for the VM")
-
-
-def test_wrong_checksum(tool, web, small_image):
-    address = f"{web(small_image.parent)}/{small_image.name}"
-    line = tool.fail("small", "--image", address, "--checksum", f"sha256:{'0' * 64}")
-    assert re.match(rf"{address}: the sha256 checksum is \w{{16}}\.\.\., not 0{{16}}\.\.\.: the "
-                    "download is damaged or not the distributor's", line)
-    assert list((tool.home / "cache").iterdir()) == []  # the next try starts anew
-    assert not (tool.home / "vms" / "small").exists()
-
-
-def test_no_such_image_and_no_network(tool, web, small_image):
-    address = web(small_image.parent)
-    assert tool.fail("small", "--image", f"{address}/none.qcow2") == \
-        f"cannot download {address}/none.qcow2: 404 Not Found"
-    assert "cannot read https://" in tool.fail("small", "--distro", "debian")
-    assert list((tool.home / "vms").iterdir()) == []
-
-
-@pytest.mark.parametrize("size, what", [("30M", "no space for http"), ("60M", "no space for the disk")])
-def test_full_disk(tool, web, small_image, size, what):
-    """The first has no room for the download, the second none for the disk beside it."""
-    address = f"{web(small_image.parent)}/{small_image.name}"
-    tool.home.mkdir()
-    run("mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "full", tool.home)
-    try:
-        assert tool.fail("small", "--image", address).startswith(what)
-        assert not list(tool.home.glob("vms/*")) and not list(tool.home.glob("cache/*.part"))
-    finally:
-        run("umount", tool.home)
-
-
-def test_disk_that_fills_up_unannounced(tool, web, small_image):
-    """A server that tells no length: the write fails, and what was written is given back."""
-    address = f"{web(small_image.parent, '--no-length')}/{small_image.name}"
-    tool.home.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=20M,mode=777", "full", tool.home)
-    try:
-        assert "No space left on device" in tool.fail("small", "--image", address)
-        assert list(tool.home.glob("*/*")) == []
-    finally:
-        run("umount", tool.home)
-
-
 # What ends a run
 
 def test_second_start_of_a_name(tool):
@@ -239,7 +129,7 @@ def test_second_start_of_a_name(tool):
 
 
 @pytest.mark.parametrize("connection", ["fd", *(pytest.param(name, marks=slow)
-                                                for name in ("socket", "run"))])
+                                                for name in ("socket", "run", "tap"))])
 def test_vm_that_dies(tool, connection):
     vm = tool.start_small("small", "--connection", connection)
     vm.address()
@@ -262,7 +152,8 @@ def test_helper_that_dies(tool):
 
 @pytest.mark.parametrize("connection, finish", [
     ("socket", "stop"), pytest.param("fd", "stop", marks=slow), pytest.param("fd", "start", marks=slow),
-    pytest.param("socket", "start", marks=slow)])
+    pytest.param("socket", "start", marks=slow), pytest.param("run", "stop", marks=slow),
+    pytest.param("tap", "stop", marks=slow)])
 def test_tool_that_is_killed(tool, connection, finish):
     """What it started is ended by `stop`, and by the next start."""
     vm = tool.start_small("small", "--connection", connection)
@@ -271,6 +162,7 @@ def test_tool_that_is_killed(tool, connection, finish):
     vm.process.kill()
     vm.wait()
     assert all(map(alive, programs))
+    assert re.search(r"^small +left over ", tool.run("list").stdout, re.M)
     if finish == "stop":
         assert tool.run("stop", "small").stdout == "Stopped small\n"
     else:
@@ -355,22 +247,6 @@ def test_helper_that_is_missing_or_refuses(tool):
 def test_names(tool, name):
     assert re.match("name '|unrecognized|the following|argument|expected", tool.fail(name))
     assert not tool.home.exists()
-
-
-def test_images_that_are_refused(tool, folder):
-    backing = folder / "backing.qcow2"
-    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", backing, "1M")
-    assert "refers to another file, /etc/passwd" in tool.fail("x", "--image", backing)
-    packed = folder / "packed.img.gz"
-    packed.write_bytes(b"\x1f\x8b\x08" + bytes(100))
-    assert "compressed; unpack it with gzip" in tool.fail("x", "--image", packed)
-    vmdk = folder / "disk.vmdk"
-    run("qemu-img", "create", "-q", "-f", "vmdk", vmdk, "1M")
-    assert "format vmdk, not one of qcow2, raw" in tool.fail("x", "--image", vmdk)
-    assert "no such file" in tool.fail("x", "--image", folder / "none")
-    for path in folder.iterdir():
-        path.chmod(0o644)
-    assert not list(tool.home.glob("vms/*"))
 
 
 def test_other_source_than_it_was_made_of(tool):

@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 
-from support.example_tool import Tool
 from support.helper import wait_for_no_helper
 from support.lab import INTERNET, PYTHON, REPOSITORY, end
 from support.snapshot import wait_until
@@ -30,13 +29,6 @@ def address(lab):
     yield f"http://{INTERNET.extra[0]}:8080/{IMAGE.name}"
     end(server)
     lab.internet.processes.remove(server)
-
-
-@pytest.fixture
-def tool(host, alice_folder):
-    made = Tool(host, alice_folder / "home")
-    yield made
-    made.close()
 
 
 def start(tool, address, *words):

@@ -1,16 +1,15 @@
 """--tap: the VM holds the TAP itself, the kernel carries its frames, the helper answers DHCP and router
 solicitations and cleans up. What other files test with `plug_either` is not repeated here."""
 
-import errno
 import os
 import signal
 import time
 
 import pytest
 from scapy.layers.dhcp import BOOTP
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6ND_RS
-from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.l2 import Dot1Q, Ether
 
 from support import snapshot
 from support.checks import assert_apart, assert_reach, assert_refused
@@ -19,7 +18,7 @@ from support.helper import helper_processes, run_to_end, status, wait_for_no_hel
 from support.installation import ROOT, SETUID_COPY, WAYS
 from support.lab import INTERNET, PYTHON
 from support.native_tap import (HEADER, IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, NEEDS_CHECKSUM, NativeDevice,
-                                receive_descriptor, rest_of)
+                                device_of, gone, receive_descriptor, rest_of, there)
 from support.sniffer import Sniffer
 from support.snapshot import wait_until
 
@@ -124,6 +123,17 @@ def test_requests_do_not_cross_the_bridge(host, plug_tap, plug):
                                                        p.dst == asking.mac))
 
 
+def test_requests_of_the_host_are_not_the_vms(host, plug_tap):
+    """What goes to the VM is not asked by it."""
+    guest = plug_tap()
+    discover = bytes(guest.dhcp_message("discover", chaddr="02:00:00:00:00:01")).hex()
+    send = ("import socket; link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW);"
+            f"link.bind(('vmnet-shared0', 0)); link.send(bytes.fromhex('{discover}'))")
+    host.run(PYTHON, "-c", send)
+    guest.expect(lambda p: BOOTP in p and p[BOOTP].op == 1, what="the host's request")
+    guest.expect_none(lambda p: BOOTP in p and p[BOOTP].op == 2, what="an answer to it")
+
+
 def test_requests_of_a_vlan_are_not_ours(plug_tap):
     guest = plug_tap()
     plain = guest.dhcp_message("discover")
@@ -199,26 +209,6 @@ def test_worker_has_nothing_left(plug_tap, way):
 
 
 # The end
-
-
-def device_of(guest):
-    """How the host's list of devices names it: numbers are not used again, names are."""
-    index = guest.helper.namespace.run(
-        "cat", f"/sys/class/net/{guest.helper.json['host_interface']}/ifindex").stdout.strip()
-    return f"{index}: {guest.helper.json['host_interface']}:"
-
-
-def there(host, device):
-    return any(line.startswith(device) for line in host.run("ip", "-o", "link").stdout.splitlines())
-
-
-def gone(host, guest, device):
-    """The device is away, also for who still holds it."""
-    assert wait_until(lambda: not there(host, device)), f"{device} is still there"
-    if guest.socket.fd >= 0:
-        with pytest.raises(OSError) as caught:
-            os.read(guest.socket.fd, 100)
-        assert caught.value.errno == errno.EBADFD
 
 
 def test_closed_device_ends_the_helper(host, plug_tap):
@@ -318,126 +308,3 @@ def test_living_devices_are_not_swept(plug, plug_tap):
     guest.dhcp()
     plug().helper.stop()
     guest.ping(INTERNET.web)
-
-
-# What rules hold when the keeper is gone, and against what a holder can do to its device
-
-
-@pytest.fixture
-def orphan(plug, plug_tap):
-    """A victim, and an attacker whose keeper has been killed while it holds its device."""
-    victim, attacker = plug(), plug_tap()
-    for guest in (victim, attacker):
-        guest.dhcp()
-        guest.drain()
-    attacker.helper.kill(attacker.helper.keeper())
-    assert attacker.helper.process.wait(5) == 1
-    yield victim, attacker
-    plug().helper.stop()
-
-
-def test_rules_outlive_the_keeper(host, orphan):
-    victim, attacker = orphan
-    assert_reach(attacker, victim)  # it can still send
-    forged = [
-        Ether(dst=victim.mac, src=attacker.mac) /
-        ARP(op=2, hwsrc=attacker.mac, psrc=victim.gateway, pdst=victim.ip),
-        Ether(dst=victim.mac, src=victim.gateway_mac) / IP(src=attacker.ip, dst=victim.ip) /
-        UDP(sport=1, dport=2) / b"the gateway's MAC",
-        Ether(dst=victim.mac, src=attacker.mac) / IP(src=victim.gateway, dst=victim.ip) /
-        UDP(sport=1, dport=2) / b"the gateway's address",
-        Ether(dst=victim.mac, src=attacker.mac) / IP(src=attacker.ip, dst=victim.ip) /
-        UDP(sport=67, dport=68) / BOOTP(op=2),
-        attacker.dhcp_message("discover"),
-    ]
-    for frame in forged:
-        attacker.send(frame)
-    victim.expect_none(lambda p: p.src in (attacker.mac, victim.gateway_mac) and
-                       (BOOTP in p or UDP in p or (ARP in p and p[ARP].psrc == victim.gateway)))
-    victim.ping(INTERNET.web)
-
-
-def test_orphans_address_stays_its_own(orphan, plug):
-    """Rules that guard the orphan hold as well: nobody takes its MAC or address meanwhile."""
-    victim, attacker = orphan
-    victim.send(Ether(dst=attacker.mac, src=victim.mac) / IP(src=attacker.ip, dst=attacker.ip) /
-                UDP(sport=1, dport=2) / b"forged")
-    attacker.expect_none(lambda p: UDP in p and p.src == victim.mac)
-
-
-def test_flush_of_the_ruleset_spares_the_living(host, plug_tap):
-    """A firewall's reload, while the keeper lives."""
-    guest = plug_tap()
-    guest.dhcp()
-    rules = host.run("nft", "list", "ruleset").stdout
-    host.run("nft", "flush", "ruleset")
-    assert host.run("nft", "list", "ruleset").stdout == rules
-    guest.ping(INTERNET.web)
-
-
-@pytest.mark.parametrize("whose", ["victim", "gateway", "invented"])
-def test_changed_mac_takes_the_device_away(host, plug, plug_tap, whose):
-    """The bridge would take the MAC for its own, past all rules, and its owner would hear no more."""
-    victim, attacker = plug(), plug_tap()
-    for guest in (victim, attacker):
-        guest.dhcp()
-    victim.gateway_mac = victim.arp(victim.gateway)
-    name, device = attacker.helper.json["host_interface"], device_of(attacker)
-    attacker.socket.set_mac({"victim": victim.mac, "gateway": victim.gateway_mac,
-                             "invented": "52:54:00:00:00:99"}[whose])
-    assert attacker.helper.wait(5) == 1
-    assert any(name in line and "MAC" in line for line in attacker.helper.log_lines("ERROR"))
-    gone(host, attacker, device)
-    victim.ping(INTERNET.web)
-
-
-def unfinished(frame, field, wanted, start=20):
-    """`frame` with a header that asks the kernel to write a checksum over the two bytes at `field`,
-    and a last word that makes it come out as `wanted`."""
-    frame = bytearray(frame.ljust(60, b"\0"))
-    words = (int.from_bytes(frame[at:at + 2], "big") for at in range(start, 58, 2))
-    total = sum(words)
-    target = ~int.from_bytes(wanted, "big") & 0xFFFF
-    last = (target - total) % 0xFFFF
-    frame[58:60] = last.to_bytes(2, "big")
-    header = bytes([NEEDS_CHECKSUM, 0, 0, 0, 0, 0, start, 0, field - start, 0, 0, 0])
-    return bytes(frame), header
-
-
-def test_checksum_that_would_forge_an_address(plug, plug_tap):
-    """The rules see a frame before the kernel writes the checksum that its header asks for. Written
-    over the sender's address of an ARP reply, it would make the gateway's of it."""
-    victim, attacker = plug(), plug_tap()
-    for guest in (victim, attacker):
-        guest.dhcp()
-        guest.drain()
-    innocent = bytes(Ether(dst=victim.mac, src=attacker.mac) /
-                     ARP(op=2, hwsrc=attacker.mac, psrc="192.168.99.99", pdst=victim.ip))
-    frame, header = unfinished(innocent, 30, bytes([64, 1]))
-    attacker.socket.send(frame, header)
-    victim.expect_none(lambda p: ARP in p and p[ARP].psrc == victim.gateway and
-                       p[ARP].hwsrc == attacker.mac, what="an ARP reply in the gateway's name")
-    victim.ping(INTERNET.web)
-
-
-def test_hostile_headers(host, plug, plug_tap):
-    """Any header: the kernel refuses or carries the frame, the others' network lives on."""
-    victim, attacker = plug(), plug_tap()
-    for guest in (victim, attacker):
-        guest.dhcp()
-    large = bytes(attacker.packet_to(victim.ip, UDP(sport=1, dport=2) / bytes(60000), victim.mac))
-    tcp = bytes(Ether(dst=victim.mac, src=attacker.mac) / IP(src=attacker.ip, dst=victim.ip, proto=6,
-                                                             len=60040) / bytes(60020))
-    for frame in (large, tcp, large[:60]):
-        for kind in (0, 1, 3, 4, 5, 0x81, 0xFF):
-            for size in (0, 1, 8, 1448, 0xFFFF):
-                for start in (0, 14, 34, 40, 0xFFFF):
-                    header = bytes([NEEDS_CHECKSUM, kind]) + b"".join(
-                        value.to_bytes(2, "little") for value in (54, size, start, 16, 0))
-                    try:
-                        attacker.socket.send(frame, header)
-                    except OSError as refused:
-                        assert refused.errno in (errno.EINVAL, errno.ENOBUFS, errno.EAGAIN)
-    assert victim.helper.process.poll() is None and attacker.helper.process.poll() is None
-    victim.drain()
-    victim.ping(INTERNET.web, timeout=10)

@@ -10,8 +10,10 @@ import subprocess
 import threading
 import time
 
+from support.helper import wait_for_no_helper
 from support.installation import PREFIX
-from support.lab import REPOSITORY, TIMEOUT, as_user, run
+from support.lab import REPOSITORY, TIMEOUT, run
+from support.snapshot import wait_until
 
 EXAMPLE = REPOSITORY / "example"
 SMALL_IMAGE = REPOSITORY / "build" / "vm" / "disk.img"
@@ -130,8 +132,12 @@ class Tool:
                 started.wait()
 
 
-def as_alice(*command, **options):
-    return run(*as_user("alice"), *command, **options)
+def alive(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+def nothing_runs(programs=()):
+    return wait_until(lambda: not any(map(alive, programs)), 10) and wait_for_no_helper()
 
 
 def readable_copy(path, folder: pathlib.Path):

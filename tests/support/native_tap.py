@@ -1,6 +1,7 @@
 """The VM's side of --tap: the device's descriptor, as it comes over the socket, as a stand-in VM's
 network card."""
 
+import errno
 import fcntl
 import os
 import select
@@ -10,6 +11,7 @@ import struct
 from support.guest import Guest
 from support.helper import HelperFailed
 from support.lab import TIMEOUT
+from support.snapshot import wait_until
 
 TUNSETIFF, TUNSETPERSIST, TUNSETOWNER = 0x400454CA, 0x400454CB, 0x400454CC
 TUNGETIFF, TUNSETOFFLOAD, TUNGETVNETHDRSZ = 0x800454D2, 0x400454D0, 0x800454D7
@@ -86,3 +88,26 @@ def native_guest(helper, mac=None):
     guest = Guest(NativeDevice(fd), mac or helper.json["vmnet_mac_address"])
     guest.helper = helper
     return guest
+
+
+def device_of(guest):
+    """How the host's list of devices names it: numbers are not used again, names are."""
+    index = guest.helper.namespace.run(
+        "cat", f"/sys/class/net/{guest.helper.json['host_interface']}/ifindex").stdout.strip()
+    return f"{index}: {guest.helper.json['host_interface']}:"
+
+
+def there(host, device):
+    return any(line.startswith(device) for line in host.run("ip", "-o", "link").stdout.splitlines())
+
+
+def gone(host, guest, device):
+    """The device is away, also for who still holds it."""
+    assert wait_until(lambda: not there(host, device)), f"{device} is still there"
+    if guest.socket.fd >= 0:
+        try:
+            os.read(guest.socket.fd, 100)
+        except OSError as error:
+            assert error.errno == errno.EBADFD
+        else:
+            raise AssertionError("its descriptor still works")
