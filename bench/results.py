@@ -55,28 +55,32 @@ GBPS, HELPER_CPU = "gbps", "helper_cpu_s_per_gb"
 TARGETS = (
     Target("TCP, VM without offload, VM→host, to the one-frame loop", TO_HOST, GBPS,
            "ours", "one-frame loop", 1.6, 2.2),
-    Target("the same, host→VM", TO_VM, GBPS, "ours", "one-frame loop", 1.1, 1.4),
+    Target("TCP, VM without offload, host→VM, to the one-frame loop", TO_VM, GBPS,
+           "ours", "one-frame loop", 1.1, 1.4),
     Target("helper CPU per gigabyte to the one-frame loop, VM→host", TO_HOST, HELPER_CPU,
            "ours", "one-frame loop", 0.5, 0.3, True),
-    Target("the same, host→VM", TO_VM, HELPER_CPU, "ours", "one-frame loop", 0.75, 0.5, True),
+    Target("helper CPU per gigabyte to the one-frame loop, host→VM", TO_VM, HELPER_CPU,
+           "ours", "one-frame loop", 0.75, 0.5, True),
     Target("TCP, offload VM, VM→host, to veth with TSO", TO_HOST, GBPS,
            "ours, offload", "veth, TSO", 0.6, 0.85),
-    Target("the same, host→VM", TO_VM, GBPS, "ours, offload", "veth, TSO", 0.6, 0.85),
+    Target("TCP, offload VM, host→VM, to veth with TSO", TO_VM, GBPS,
+           "ours, offload", "veth, TSO", 0.6, 0.85),
     Target("TCP to passt at MTU 1500, VM→host", TO_HOST, GBPS, "ours", "passt", 3, 5),
-    Target("the same, host→VM", TO_VM, GBPS, "ours", "passt", 3, 5),
+    Target("TCP to passt at MTU 1500, host→VM", TO_VM, GBPS, "ours", "passt", 3, 5),
     Target("TCP to gvproxy, VM→host", TO_HOST, GBPS, "ours", "gvproxy", 2.2, 3),
-    Target("the same, host→VM", TO_VM, GBPS, "ours", "gvproxy", 2.2, 3),
+    Target("TCP to gvproxy, host→VM", TO_VM, GBPS, "ours", "gvproxy", 2.2, 3),
     Target("TCP to slirp4netns, VM→host", TO_HOST, GBPS, "ours", "slirp4netns", 3, 5),
-    Target("the same, host→VM", TO_VM, GBPS, "ours", "slirp4netns", 1, 1.5),
+    Target("TCP to slirp4netns, host→VM", TO_VM, GBPS, "ours", "slirp4netns", 1, 1.5),
     Target("native path to plain TAP, VM→host", TO_HOST, GBPS,
            "ours, native", "plain TAP, TSO", 0.97, 1),
-    Target("the same, host→VM", TO_VM, GBPS, "ours, native", "plain TAP, TSO", 0.97, 1),
+    Target("native path to plain TAP, host→VM", TO_VM, GBPS,
+           "ours, native", "plain TAP, TSO", 0.97, 1),
     Target("round trip p50 idle, to the one-frame loop", "round trip, idle", "p50_us",
            "ours", "one-frame loop", 1.05, 0.9, True),
     Target("64-byte frames a second, VM→host, to the one-frame loop", "64-byte frames vm→host",
            "frames_per_s", "ours", "one-frame loop", 1.3, 2),
-    Target("the same, host→VM", "64-byte frames host→vm", "frames_per_s",
-           "ours", "one-frame loop", 1.3, 2),
+    Target("64-byte frames a second, host→VM, to the one-frame loop", "64-byte frames host→vm",
+           "frames_per_s", "ours", "one-frame loop", 1.3, 2),
 )
 
 
@@ -142,6 +146,16 @@ def ratio_table(results):
                      f"{measured.text()} ×" if measured else "not run",
                      target.verdict(measured.median) if measured else "-"])
     return markdown(["ratio", "at least", "hope", "measured (min to max)", "verdict"], rows)
+
+
+def summary(results):
+    """The ratios that were measured, for a reader in a hurry."""
+    def text(measured):
+        return f"{measured.median:.1f} ×" if measured.median >= 2 else f"{measured.median:.2f} ×"
+
+    rows = [[target.title + (" (less is better)" if target.smaller_is_better else ""), text(measured)]
+            for target, measured in results.targets() if measured]
+    return markdown(["ratio", "measured"], rows)
 
 
 # The metrics as columns: (metric, title, digits).
