@@ -268,7 +268,7 @@ TEST_F(BindVmSocket, RefusesAnotherUsersStaleSocket) {
 TEST_F(BindVmSocket, RefusesALockFileThatIsNone) {
   std::ofstream(folder_ / "a.lock") << "precious";
   std::filesystem::create_directory(folder_ / "b.lock");
-  std::ofstream(folder_ / "target");
+  std::ofstream target(folder_ / "target");
   std::filesystem::create_symlink("target", folder_ / "c.lock");
   ASSERT_EQ(::mkfifo((folder_ / "d.lock").c_str(), 0600), 0);
   std::filesystem::create_symlink("nowhere", folder_ / "e.lock");

@@ -7,6 +7,7 @@ namespace {
 
 std::vector<std::string> texts(const auto& addresses) {
   std::vector<std::string> out;
+  out.reserve(addresses.size());
   for (const auto& address : addresses) out.push_back(to_string(address));
   return out;
 }

@@ -47,7 +47,7 @@ class PathMtus {
     std::array<uint8_t, 16> destination{};
     size_t address_size = 0;  // 0: free
     size_t mtu = 0;
-    Clock::time_point learned{};
+    Clock::time_point learned;
   };
 
   size_t towards(Bytes destination, size_t mtu) const;
