@@ -6,7 +6,11 @@ complete -c vmnet-run -f
 function __vmnet_run_options
     not contains -- -- (commandline -opc)
 end
-complete -c vmnet-run -n 'not __vmnet_run_options' -x -a '(__fish_complete_subcommand --fcs-skip=(math (contains -i -- -- (commandline -opc)) - 1))'
+function __vmnet_run_command
+    set -l words (commandline -opc) (commandline -ct)
+    __fish_complete_subcommand --commandline $words[(math (contains -i -- -- $words) + 1)..]
+end
+complete -c vmnet-run -n 'not __vmnet_run_options' -x -a '(__vmnet_run_command)'
 
 complete -c vmnet-run -n __vmnet_run_options -s i -l interface-id -x -d "who this interface is"
 complete -c vmnet-run -n __vmnet_run_options -l operation-mode -x -a 'shared bridged host' -d "kind of network"

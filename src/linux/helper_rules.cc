@@ -42,10 +42,11 @@ std::vector<NftElement> elements(const std::vector<std::string>& interfaces) {
   return list;
 }
 
-Status check_uplinks(const std::vector<std::string>& uplinks) {
-  if (uplinks.size() <= kMaxGuardedUplinks) return {};
-  return fail(fmt::format("the host has {} uplinks, at most {} are supported", uplinks.size(),
-                          kMaxGuardedUplinks));
+Status check_uplinks(const GuardedUplinks& uplinks) {
+  size_t count = std::max(uplinks.ipv4.size(), uplinks.ipv6.size());
+  if (count <= kMaxGuardedUplinks) return {};
+  return fail(
+      fmt::format("the host has {} uplinks, at most {} are supported", count, kMaxGuardedUplinks));
 }
 
 }  // namespace
@@ -85,13 +86,15 @@ Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
   return true;
 }
 
-Status HelperRules::set_guarded_uplinks(const std::vector<std::string>& uplinks) {
+Status HelperRules::set_guarded_uplinks(const GuardedUplinks& uplinks) {
   if (config_.mode != Mode::kShared) return {};
   if (auto checked = check_uplinks(uplinks); !checked) return checked;
   NftTable table(NftFamily::kInet, config_.tap);
   NftBatch batch;
-  batch.flush_set(table, kGuardedUplinksSet);
-  batch.add_elements(table, kGuardedUplinksSet, elements(uplinks));
+  batch.flush_set(table, kGuardedIpv4Set);
+  batch.add_elements(table, kGuardedIpv4Set, elements(uplinks.ipv4));
+  batch.flush_set(table, kGuardedIpv6Set);
+  batch.add_elements(table, kGuardedIpv6Set, elements(uplinks.ipv6));
   return batch.commit(socket_);
 }
 

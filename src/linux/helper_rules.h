@@ -24,6 +24,13 @@
 
 namespace vmnet {
 
+// Interfaces whose forwarding was switched on for our VMs: they forward nothing else of that
+// family.
+struct GuardedUplinks {
+  std::vector<std::string> ipv4;
+  std::vector<std::string> ipv6;
+};
+
 struct RuleConfig {
   Mode mode = Mode::kShared;
   std::string tap;     // also the tables' name
@@ -39,8 +46,7 @@ struct RuleConfig {
   bool isolation = false;
   // The VM holds its device itself (--tap), and may hold it when the keeper is gone.
   bool outlive_keeper = false;
-  // Interfaces whose forwarding was switched on for our VMs: they forward nothing else.
-  std::vector<std::string> guarded_uplinks;
+  GuardedUplinks guarded_uplinks;
 };
 
 // MACs that a VM can hold at a time beyond its own; a guest cannot fill the kernel's memory.
@@ -59,8 +65,8 @@ class HelperRules {
   // to hold. False in the result: there are kMaxVmMacs already, the VM's problem alone.
   Result<bool> add_vm_mac(const Mac& mac);
 
-  // Replaces the list; shared mode only (ignored otherwise).
-  Status set_guarded_uplinks(const std::vector<std::string>& uplinks);
+  // Replaces the lists; shared mode only (ignored otherwise).
+  Status set_guarded_uplinks(const GuardedUplinks& uplinks);
 
   // Removes the tables now, in one transaction. Nothing may be called after it.
   Status remove();

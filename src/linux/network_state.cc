@@ -186,12 +186,15 @@ Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const L
   return delete_link(netlink, bridge.index);
 }
 
-std::vector<std::string> guarded_devices(const NetworkState& state) {
-  std::set<std::string> devices;
+GuardedUplinks guarded_devices(const NetworkState& state) {
+  std::set<std::string> ipv4;
+  std::set<std::string> ipv6;
   for (const ExistingNetwork& network : state.networks) {
-    for (const OldSetting& old : network.record.old_settings) devices.insert(old.device);
+    for (const OldSetting& old : network.record.old_settings) {
+      (old.key == OldSetting::Key::kIpv4Forwarding ? ipv4 : ipv6).insert(old.device);
+    }
   }
-  return {devices.begin(), devices.end()};
+  return {.ipv4 = {ipv4.begin(), ipv4.end()}, .ipv6 = {ipv6.begin(), ipv6.end()}};
 }
 
 }  // namespace vmnet

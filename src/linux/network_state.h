@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "linux/helper_rules.h"
 #include "linux/links.h"
 #include "linux/netlink.h"
 #include "linux/network_plan.h"
@@ -44,7 +45,7 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
 // handed to another network that still needs them changed.
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);
 
-// The devices whose forwarding some network of ours has switched on.
-std::vector<std::string> guarded_devices(const NetworkState& state);
+// The devices whose forwarding some network of ours has switched on, each family by itself.
+GuardedUplinks guarded_devices(const NetworkState& state);
 
 }  // namespace vmnet

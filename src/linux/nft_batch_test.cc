@@ -101,7 +101,7 @@ TEST(NftBatch, NumbersMessagesAndSets) {
 
 TEST(NftBatch, AddsNoEmptyList) {
   NftBatch batch;
-  batch.add_elements(NftTable(NftFamily::kInet, "vmnet-tap0"), "guarded_uplinks", {});
+  batch.add_elements(NftTable(NftFamily::kInet, "vmnet-tap0"), "guarded_ipv4", {});
   EXPECT_EQ(types(batch.bytes()).size(), 1);
 }
 

@@ -194,6 +194,8 @@ NftRule& NftRule::meta_protocol_in(std::span<const uint16_t> ether_types) {
   return lookup(anonymous_set(kNftEtherType, ether_types));
 }
 
+NftRule& NftRule::meta_nfproto_ipv4() { return need_protocol(ETH_P_IP); }
+
 NftRule& NftRule::meta_nfproto_ipv6() { return need_protocol(ETH_P_IPV6); }
 
 NftRule& NftRule::arp_saddr_ip(Ipv4 address) {

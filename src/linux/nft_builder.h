@@ -141,6 +141,7 @@ class NftRule {
   NftRule& meta_protocol(uint16_t ether_type);
   NftRule& meta_protocol_in(std::span<const uint16_t> ether_types);
 
+  NftRule& meta_nfproto_ipv4();  // inet family
   NftRule& meta_nfproto_ipv6();  // inet family
   NftRule& arp_saddr_ip(Ipv4 address);
   NftRule& ip_saddr(Ipv4 address) { return ip_saddr({.address = address, .prefix_length = 32}); }

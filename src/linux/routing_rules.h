@@ -6,7 +6,8 @@
 
 namespace vmnet {
 
-inline constexpr const char* kGuardedUplinksSet = "guarded_uplinks";
+inline constexpr const char* kGuardedIpv4Set = "guarded_ipv4";
+inline constexpr const char* kGuardedIpv6Set = "guarded_ipv6";
 
 // Forwarding, the host's own input, and NAT, for the bridge of `config` (shared and host mode).
 NftTable routing_table(const RuleConfig& config);

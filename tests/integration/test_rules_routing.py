@@ -72,6 +72,8 @@ def test_the_guard_follows_its_list(lab):
     assert attack(lab)
     assert lab.rules[0].command("uplinks eth1 eth0").startswith("ok")
     assert not attack(lab)
+    assert lab.rules[0].command("uplinks ipv6/eth1 ipv6/eth0").startswith("ok")
+    assert attack(lab), "each family by itself"
     assert lab.rules[0].command("uplinks").startswith("ok")
     assert attack(lab)
 

@@ -100,10 +100,14 @@ def test_tables_vanish_with_their_owner_alone(host):
 def test_sets_change(host):
     rules = Rules(host, COMMON + CASES["shared"])
     assert rules.command("uplinks eth1 eth2").startswith("ok")
-    text = host.run("nft list set inet vmnet-tap0 guarded_uplinks")
-    assert re.findall(r'"(\w+)"', text) == ["eth1", "eth2"]
+    for family in ("ipv4", "ipv6"):
+        text = host.run(f"nft list set inet vmnet-tap0 guarded_{family}")
+        assert re.findall(r'"(\w+)"', text) == ["eth1", "eth2"]
+    assert rules.command("uplinks ipv6/eth1").startswith("ok")
+    assert "elements" not in host.run("nft list set inet vmnet-tap0 guarded_ipv4")
+    assert "eth1" in host.run("nft list set inet vmnet-tap0 guarded_ipv6")
     assert rules.command("uplinks").startswith("ok")
-    assert "elements" not in host.run("nft list set inet vmnet-tap0 guarded_uplinks")
+    assert "elements" not in host.run("nft list set inet vmnet-tap0 guarded_ipv6")
     for number in range(15):
         assert rules.command(f"mac 0a:00:00:00:00:{number:02x}") == "ok"
     assert rules.command("mac 0a:00:00:00:00:00") == "ok"

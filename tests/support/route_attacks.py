@@ -94,7 +94,7 @@ ROUTE_ATTACKS = {
                           {}, {}),
     "lan-to-vm": (through_host(lan, "192.168.64.2", vm(0)), [r"drop"], {}, {}),
     "uplink-to-lan": (through_host(internet, "198.51.100.1", lan),
-                      [r"iifname @guarded_uplinks .* drop"], {}, {}),
+                      [r"meta nfproto ipv4 iifname @guarded_ipv4 .* drop"], {}, {}),
     "uplink-to-lan-ipv6": (through_host(internet, "2001:db8:2::1", lan),
-                           [r"iifname @guarded_uplinks .* drop"], {}, {}),
+                           [r"meta nfproto ipv6 iifname @guarded_ipv6 .* drop"], {}, {}),
 }

@@ -49,6 +49,15 @@ vmnet::Ipv4Subnet subnet(std::string_view text) {
           .prefix_length = vmnet::parse_unsigned<uint8_t>(text.substr(slash + 1)).value()};
 }
 
+// "eth0": for both families, "ipv4/eth0" and "ipv6/eth0": for one.
+void guard(vmnet::GuardedUplinks& uplinks, std::string_view word) {
+  bool only_ipv4 = word.starts_with("ipv4/");
+  bool only_ipv6 = word.starts_with("ipv6/");
+  if (only_ipv4 || only_ipv6) word.remove_prefix(5);
+  if (!only_ipv6) uplinks.ipv4.emplace_back(word);
+  if (!only_ipv4) uplinks.ipv6.emplace_back(word);
+}
+
 void set_mode(RuleConfig& config, std::string_view mode) {
   config.mode = mode == "shared"    ? vmnet::Mode::kShared
                 : mode == "bridged" ? vmnet::Mode::kBridged
@@ -81,7 +90,7 @@ bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
   else if (key == "isolation")
     config.isolation = value == "1";
   else if (key == "uplink")
-    config.guarded_uplinks.emplace_back(value);
+    guard(config.guarded_uplinks, value);
   else
     return false;
   return true;
@@ -102,8 +111,8 @@ bool obey(HelperRules& rules, const std::string& line) {
     return true;
   }
   if (command == "uplinks") {
-    std::vector<std::string> uplinks;
-    while (words >> word) uplinks.push_back(word);
+    vmnet::GuardedUplinks uplinks;
+    while (words >> word) guard(uplinks, word);
     done = rules.set_guarded_uplinks(uplinks);
   } else if (command == "remove") {
     done = rules.remove();
