@@ -4,9 +4,6 @@
 //
 //   engine-off NAME FD
 
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <thread>
 
 #include "forward/forwarder.h"
@@ -15,6 +12,7 @@
 #include "forward/vm_socket.h"
 #include "forward/wake_up.h"
 #include "linux/tap.h"
+#include "tool.h"
 
 namespace vmnet {
 namespace {
@@ -41,8 +39,7 @@ Status run(const std::string& name, int vm_fd) {
                          .write_parts = 4 * kBatch};
   Forwarder down(host, **vm, to_vm, to_vm_stats, sizes);
   Forwarder up(**vm, host, to_host, to_host_stats, sizes);
-  std::puts("ready");
-  std::fflush(stdout);
+  bench::say("ready");
   std::thread thread([&] { down.run(stop->fd()); });
   up.run(stop->fd());
   stop->raise();
@@ -55,7 +52,6 @@ Status run(const std::string& name, int vm_fd) {
 
 int main(int argc, char** argv) {
   if (argc != 3) return 1;
-  auto done = vmnet::run(argv[1], std::atoi(argv[2]));
-  if (!done) std::fprintf(stderr, "engine-off: %s\n", done.error().message.c_str());
-  return done ? 0 : 1;
+  auto done = vmnet::run(argv[1], vmnet::bench::descriptor_of(argv[2]));
+  return done ? 0 : vmnet::bench::failed("engine-off", done.error().message);
 }

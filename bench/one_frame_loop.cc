@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -21,6 +20,7 @@
 
 #include "base/unique_fd.h"
 #include "forward/datagrams.h"
+#include "tool.h"
 
 namespace {
 
@@ -61,14 +61,10 @@ void to_vm(int tap, int vm) {
 int main(int argc, char** argv) {
   if (argc != 3) return 1;
   vmnet::UniqueFd tap = open_plain_tap(argv[1]);
-  if (!tap.valid()) {
-    std::perror("one-frame-loop: cannot make the TAP");
-    return 1;
-  }
-  int vm = std::atoi(argv[2]);
+  if (!tap.valid()) return vmnet::bench::failed("one-frame-loop", "cannot make the TAP");
+  int vm = vmnet::bench::descriptor_of(argv[2]);
   vmnet::raise_buffers(vm);
-  std::puts("ready");
-  std::fflush(stdout);
+  vmnet::bench::say("ready");
   std::thread thread(to_host, vm, tap.get());
   to_vm(tap.get(), vm);
 }

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -18,6 +16,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "tool.h"
 
 namespace {
 
@@ -36,8 +36,7 @@ int echo() {
   any.sin6_family = AF_INET6;
   any.sin6_port = htons(kPort);
   if (::bind(fd, reinterpret_cast<sockaddr*>(&any), sizeof(any)) != 0) return 1;
-  std::puts("ready");
-  std::fflush(stdout);
+  vmnet::bench::say("ready");
   while (true) {
     Datagram data{};
     sockaddr_in6 from{};
@@ -98,9 +97,8 @@ int ping(const char* address, double seconds) {
   auto at = [&](size_t percent) {
     return times.empty() ? 0.0 : times[std::min(times.size() - 1, times.size() * percent / 100)];
   };
-  std::puts(fmt::format(R"({{"count":{},"lost":{},"p50":{:.1f},"p99":{:.1f}}})", times.size(), lost,
-                        at(50), at(99))
-                .c_str());
+  vmnet::bench::say(fmt::format(R"({{"count":{},"lost":{},"p50":{:.1f},"p99":{:.1f}}})",
+                                times.size(), lost, at(50), at(99)));
   return times.empty() ? 1 : 0;
 }
 
@@ -109,6 +107,6 @@ int ping(const char* address, double seconds) {
 int main(int argc, char** argv) {
   std::string_view mode = argc > 1 ? argv[1] : "";
   if (mode == "echo") return echo();
-  if (mode == "ping" && argc == 4) return ping(argv[2], std::atof(argv[3]));
+  if (mode == "ping" && argc == 4) return ping(argv[2], vmnet::bench::seconds_of(argv[3]));
   return 1;
 }

@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tool.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 #include "wire/headers.h"
@@ -62,9 +63,8 @@ struct Batch {
 
 void print_rate(uint64_t frames, Clock::duration time) {
   double seconds = std::chrono::duration<double>(time).count();
-  std::puts(fmt::format(R"({{"frames":{},"seconds":{:.3f},"rate":{:.0f}}})", frames, seconds,
-                        seconds > 0 ? static_cast<double>(frames) / seconds : 0)
-                .c_str());
+  say(fmt::format(R"({{"frames":{},"seconds":{:.3f},"rate":{:.0f}}})", frames, seconds,
+                  seconds > 0 ? static_cast<double>(frames) / seconds : 0));
 }
 
 // `frames` are in each message.
@@ -151,7 +151,7 @@ int flood_frames(int fd, const char* seconds, char** addresses) {
   Batch batch(kFrame);
   const std::vector<uint8_t> frame = udp_frame(addresses);
   for (const iovec& part : batch.parts) std::memcpy(part.iov_base, frame.data(), kFrame);
-  return flood(fd, batch, std::atof(seconds));
+  return flood(fd, batch, seconds_of(seconds));
 }
 
 // A socket that sends past the queueing discipline.
@@ -188,25 +188,26 @@ int flood_segments(const char* address, const char* seconds) {
   int size = kPayload;
   if (::setsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) != 0) return 1;
   Batch batch(kFrames * kPayload);
-  return flood(fd, batch, std::atof(seconds), kFrames);
+  return flood(fd, batch, seconds_of(seconds), kFrames);
 }
 
 int run(std::string_view mode, int count, char** words) {
   if (mode == "flood-socket" && count == 6) {
-    return flood_frames(std::atoi(words[0]), words[1], words + 2);
+    return flood_frames(descriptor_of(words[0]), words[1], words + 2);
   }
   if (mode == "flood-device" && count == 6) {
     return flood_frames(device_socket(words[0]), words[1], words + 2);
   }
   if (mode == "sink-socket" && count == 2) {
-    return sink(std::atoi(words[0]), kFrame, std::atof(words[1]));
+    return sink(descriptor_of(words[0]), kFrame, seconds_of(words[1]));
   }
   if (mode == "flood" && count == 2) {
     Batch batch(kPayload);
-    return flood(udp_socket(words[0]), batch, std::atof(words[1]));
+    return flood(udp_socket(words[0]), batch, seconds_of(words[1]));
   }
   if (mode == "flood-segments" && count == 2) return flood_segments(words[0], words[1]);
-  if (mode == "sink" && count == 1) return sink(udp_socket(nullptr), kPayload, std::atof(words[0]));
+  if (mode == "sink" && count == 1)
+    return sink(udp_socket(nullptr), kPayload, seconds_of(words[0]));
   return 1;
 }
 

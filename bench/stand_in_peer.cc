@@ -26,7 +26,7 @@ class DatagramPeer : public Peer {
 
   bool receive(Frames& frames) override {
     point_at(frames, in_, in_parts_, Frames::kCapacity);
-    for (size_t i = 0; i < Frames::kCapacity; i++) in_parts_[i].iov_len = frames.max_frame();
+    for (iovec& part : in_parts_) part.iov_len = frames.max_frame();
     int received = ::recvmmsg(socket_.get(), in_, Frames::kCapacity, MSG_WAITFORONE, nullptr);
     frames.count = 0;
     if (received < 0) return errno == EINTR;
@@ -172,6 +172,7 @@ std::unique_ptr<Peer> datagram_peer(UniqueFd socket) {
 
 Result<std::unique_ptr<Peer>> vfkit_peer(const std::string& path) {
   UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return fail_errno("cannot make a socket", errno);
   sockaddr_un own{.sun_family = AF_UNIX, .sun_path = {}};
   sockaddr_un theirs = own;
   (path + ".vm").copy(own.sun_path, sizeof(own.sun_path) - 1);

@@ -11,8 +11,6 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -25,6 +23,7 @@
 
 #include "linux/tap.h"
 #include "stand_in_peer.h"
+#include "tool.h"
 
 namespace vmnet::bench {
 namespace {
@@ -65,7 +64,7 @@ void raise_send_buffer(int fd) {
 
 Result<std::unique_ptr<Peer>> open_peer(const Options& options) {
   if (options.peer == 'v') return vfkit_peer(options.target);
-  UniqueFd fd(std::atoi(options.target.c_str()));
+  UniqueFd fd(descriptor_of(options.target));
   if (options.peer == 't') return tap_peer(std::move(fd), options.offload);
   raise_send_buffer(fd.get());
   return options.peer == 's' ? stream_peer(std::move(fd)) : datagram_peer(std::move(fd));
@@ -119,12 +118,10 @@ Status run(const Options& options) {
   Losses losses;
   std::thread out(carry_out, device->get(), std::ref(**peer), max_frame);
   std::thread in(carry_in, device->get(), std::ref(**peer), max_frame, std::ref(losses));
-  std::puts("ready");
-  std::fflush(stdout);
+  say("ready");
   int signal = 0;
   sigwait(&end, &signal);
-  std::puts(fmt::format(R"({{"lost_to_device":{}}})", losses.to_device.load()).c_str());
-  std::fflush(stdout);
+  say(fmt::format(R"({{"lost_to_device":{}}})", losses.to_device.load()));
   ::_exit(0);
 }
 
@@ -134,11 +131,9 @@ Status run(const Options& options) {
 int main(int argc, char** argv) {
   auto options = vmnet::bench::parse(argc, argv);
   if (!options) {
-    std::fputs("stand-in-vm NAME [--offload] --fd N | --vfkit PATH | --stream N | --tap-fd N\n",
-               stderr);
-    return 1;
+    return vmnet::bench::failed(
+        "usage", "stand-in-vm NAME [--offload] --fd N | --vfkit PATH | --stream N | --tap-fd N");
   }
   auto done = vmnet::bench::run(*options);
-  if (!done) std::fprintf(stderr, "stand-in-vm: %s\n", done.error().message.c_str());
-  return done ? 0 : 1;
+  return done ? 0 : vmnet::bench::failed("stand-in-vm", done.error().message);
 }
