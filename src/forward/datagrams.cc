@@ -12,6 +12,12 @@ bool Sender::same_name(const Sender& other) const {
          std::equal(address.sun_path, address.sun_path + size, other.address.sun_path);
 }
 
+bool is_connected(int fd) {
+  sockaddr_un peer{};
+  socklen_t size = sizeof(peer);
+  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
 bool connect_to(int fd, const Sender& sender) {
   int connected = 0;
   do {

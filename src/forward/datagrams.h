@@ -144,6 +144,9 @@ void raise_buffers(int fd);
 // has gone, or we may not write to it, or it is connected to someone else.
 bool connect_to(int fd, const Sender& sender);
 
+// Whether it still is: the kernel dissolves the association where a send finds the peer closed.
+bool is_connected(int fd);
+
 // Dissolves the association of a connected datagram socket; what its peer had sent is discarded.
 void disconnect(int fd);
 

@@ -65,8 +65,12 @@ Transfer VmSocket::read(ReceiveBatch& batch) {
 
 Transfer VmSocket::read_frames(ReceiveBatch& batch, uint64_t epoch) {
   Received received = receiver_.receive(socket_.get(), batch, kEthernetHeaderSize);
-  if (is_bound() && is_disconnect(received.error)) client_gone(epoch);
-  // Another thread saw the client go while this one read: what was read may be the next client's.
+  // The writing thread's send may have found the client gone. From that call on, before anyone here
+  // has taken note, everybody may send again, and nobody's credentials are kept. A socket that is
+  // still connected after the read was so all the time since the epoch began.
+  bool connected = !is_bound() || batch.count() == 0 || is_connected(socket_.get());
+  if (!connected || (is_bound() && is_disconnect(received.error))) client_gone(epoch);
+  // Gone, as this thread saw or another: what was read may be the next client's, or a stranger's.
   if (epoch_.load(std::memory_order_acquire) != epoch) {
     received.drops += batch.count();
     received.bytes = 0;

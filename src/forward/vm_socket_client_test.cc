@@ -1,5 +1,6 @@
 // VmSocket at a path (--socket): who becomes its client.
 #include <array>
+#include <cerrno>
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -70,6 +71,39 @@ TEST_F(BoundVmSocketTest, OthersQueuedBeforeTheConnectAreNotTheClient) {
   EXPECT_EQ(last_read_.drops, 2U);
   EXPECT_EQ(socket_->refused(), 2U);
   EXPECT_EQ(socket_->client().path, path("vm"));
+}
+
+// The moment between the kernel's ECONNREFUSED to one thread and what we do about it: the socket is
+// open to everybody, and the datagrams of that moment say nothing of who sent them.
+TEST_F(BoundVmSocketTest, WhatCameWhenTheKernelHadDissolvedTheConnectionIsNotTheClients) {
+  Client client(path("vm"), path());
+  ASSERT_TRUE(client.send(frame_of(60, 1)));
+  EXPECT_EQ(read().size(), 1U);
+  EXPECT_EQ(read().size(), 0U);  // nothing else queued: credentials are off from here on
+  client.close();
+  ASSERT_FALSE(send_to(socket_->ready_fd(), frame_of(60, 2)));
+  ASSERT_EQ(errno, ECONNREFUSED);
+  Client stranger(path("stranger"), path());
+  ASSERT_TRUE(stranger.send(frame_of(60, 3)));
+  EXPECT_EQ(read().size(), 0U);
+  EXPECT_EQ(last_read_.drops, 1U);
+  EXPECT_FALSE(socket_->client().attached);
+  ASSERT_TRUE(stranger.send(frame_of(60, 4)));  // now it is known who that is
+  EXPECT_EQ(read(), std::vector<Frame>{frame_of(60, 4)});
+}
+
+// Where the user is the one that the kernel shows for "unknown".
+TEST_F(BoundVmSocketTest, ASenderThatTheKernelDidNotTellOfIsNobody) {
+  constexpr uid_t kOverflowUid = 65534;
+  auto made = VmSocket::bound(bind_datagram(path("own")), kOverflowUid, kBatch, replies_);
+  ASSERT_TRUE(made);
+  socket_ = std::move(*made);
+  ASSERT_TRUE(identify_senders(socket_->ready_fd(), false));
+  Client client(path("vm"), path("own"));
+  ASSERT_TRUE(client.send(frame_of(60, 1)));
+  ASSERT_TRUE(identify_senders(socket_->ready_fd(), true));
+  EXPECT_EQ(read().size(), 0U);
+  EXPECT_EQ(socket_->refused(), 1U);
 }
 
 TEST_F(BoundVmSocketTest, OthersQueuedBehindTheFirstBatchAreNotTheClientEither) {

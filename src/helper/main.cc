@@ -162,8 +162,12 @@ Status run_helper(const Options& options, const StartContext& context) {
   if (!user) return pass(user);
   auto vm = open_vm_side(options.target, *user, context.directory.get());
   if (!vm) return pass(vm);
-  auto interface = start_interface(options.network, *user, vm->files, vm->socket.get());
-  if (!interface) return pass(interface);
+  auto interface = start_interface(options.network, *user, vm->files, vm->socket.get(), stop->fd());
+  if (!interface) {
+    if (interface.error().os_errno != ECANCELED) return pass(interface);
+    log_debug("helper", "stopped while starting");
+    return {};
+  }
   Status result = options.network.hand_over_device
                       ? serve_native(context, *user, *vm, **interface, stop->fd())
                       : forward(options, context, *user, std::move(*vm), **interface, stop->fd());

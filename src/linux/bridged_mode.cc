@@ -59,7 +59,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
   if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
   // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.
-  auto rules = HelperRules::install(rule_config());
+  auto rules = HelperRules::install(*netfilter_, rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
   auto fd = open_macvtap(*uevents, device_, device_offload());

@@ -135,6 +135,10 @@ struct alignas(cmsghdr) CredentialsBuffer {
 // The uid of a sender that the kernel did not tell of: nobody's.
 constexpr uid_t kNobody = ~uid_t{0};
 
+// What the kernel shows of a datagram that was sent while nobody asked for credentials: pid 0 and
+// this uid (kernel.overflowuid), which a user may have (nobody).
+constexpr uid_t kOverflowUid = 65534;
+
 void close_descriptors(const cmsghdr* control) {
   const uint8_t* data = CMSG_DATA(control);
   for (size_t left = control->cmsg_len - CMSG_LEN(0); left >= sizeof(int); left -= sizeof(int)) {
@@ -152,6 +156,7 @@ void read_credentials(msghdr& message, Sender& sender) {
     if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof(ucred))) {
       ucred credentials{};
       std::copy_n(CMSG_DATA(c), sizeof(credentials), reinterpret_cast<uint8_t*>(&credentials));
+      if (credentials.pid == 0 && credentials.uid == kOverflowUid) continue;
       sender.uid = credentials.uid;
       sender.pid = credentials.pid;
     }

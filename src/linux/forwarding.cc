@@ -20,8 +20,6 @@ std::string force_forwarding(const std::string& device) {
 }
 std::string accept_ra(const std::string& device) { return "ipv6/conf/" + device + "/accept_ra"; }
 
-bool kernel_has_force_forwarding() { return read_sysctl(force_forwarding("default")).has_value(); }
-
 // Switches one device's setting on, remembering what it was.
 Status switch_on(OldSetting::Key key, const std::string& device, const std::string& path,
                  const std::function<Status(const OldSetting&)>& remember) {
@@ -86,6 +84,8 @@ Status enable_ipv6(const std::vector<std::string>& uplinks,
 }
 
 }  // namespace
+
+bool kernel_has_force_forwarding() { return read_sysctl(force_forwarding("default")).has_value(); }
 
 bool host_has_ipv6() {
   for (const char* scope : {"all", "default"}) {

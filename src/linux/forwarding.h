@@ -27,6 +27,9 @@ struct UplinkNames {
 // Is IPv6 there and not disabled?
 bool host_has_ipv6();
 
+// Can IPv6 be forwarded for single devices (Linux 6.17), or is there but one switch for all?
+bool kernel_has_force_forwarding();
+
 // Prepares a new bridge: it routes, takes no router advertisement, and has IPv6 only if `ipv6`.
 Status configure_bridge(const std::string& bridge, bool routes, bool ipv6);
 

@@ -42,8 +42,8 @@ std::vector<NftElement> elements(const std::vector<std::string>& interfaces) {
   return list;
 }
 
-Status check_uplinks(const GuardedUplinks& uplinks) {
-  size_t count = std::max(uplinks.ipv4.size(), uplinks.ipv6.size());
+Status check_uplinks(const GuardedForwarding& guarded) {
+  size_t count = std::max(guarded.ipv4.size(), guarded.ipv6.size());
   if (count <= kMaxGuardedUplinks) return {};
   return fail(
       fmt::format("the host has {} uplinks, at most {} are supported", count, kMaxGuardedUplinks));
@@ -51,21 +51,16 @@ Status check_uplinks(const GuardedUplinks& uplinks) {
 
 }  // namespace
 
-HelperRules::HelperRules(NetlinkSocket socket, RuleConfig config, TableLife life)
-    : socket_(std::move(socket)),
-      config_(std::move(config)),
-      life_(life),
-      vm_macs_{config_.vm_mac} {}
+HelperRules::HelperRules(NetlinkSocket& socket, RuleConfig config, TableLife life)
+    : socket_(&socket), config_(std::move(config)), life_(life), vm_macs_{config_.vm_mac} {}
 
-Result<HelperRules> HelperRules::install(const RuleConfig& config) {
-  if (auto checked = check_uplinks(config.guarded_uplinks); !checked) return pass(checked);
-  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!socket) return pass(socket);
+Result<HelperRules> HelperRules::install(NetlinkSocket& socket, const RuleConfig& config) {
+  if (auto checked = check_uplinks(config.guarded); !checked) return pass(checked);
   TableLife life = config.outlive_keeper ? TableLife::kOrphanedBySocket : TableLife::kSocket;
   auto deadline = std::chrono::steady_clock::now() + kTakenWait;
   while (true) {
-    auto installed = install_batch(config, life).commit(*socket);
-    if (installed) return HelperRules(std::move(*socket), config, life);
+    auto installed = install_batch(config, life).commit(socket);
+    if (installed) return HelperRules(socket, config, life);
     if (life == TableLife::kOrphanedBySocket && installed.error().os_errno == EOPNOTSUPP) {
       life = TableLife::kUntilRemoved;  // Linux before 6.9
       continue;
@@ -81,21 +76,25 @@ Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
   if (vm_macs_.size() >= kMaxVmMacs) return false;
   NftBatch batch;
   batch.add_elements(NftTable(NftFamily::kBridge, config_.tap), kVmMacsSet, {element(mac)});
-  if (auto added = batch.commit(socket_); !added) return pass(added);
+  if (auto added = batch.commit(*socket_); !added) return pass(added);
   vm_macs_.push_back(mac);
   return true;
 }
 
-Status HelperRules::set_guarded_uplinks(const GuardedUplinks& uplinks) {
+Status HelperRules::set_guarded(const GuardedForwarding& guarded) {
   if (config_.mode != Mode::kShared) return {};
-  if (auto checked = check_uplinks(uplinks); !checked) return checked;
+  if (auto checked = check_uplinks(guarded); !checked) return checked;
   NftTable table(NftFamily::kInet, config_.tap);
   NftBatch batch;
   batch.flush_set(table, kGuardedIpv4Set);
-  batch.add_elements(table, kGuardedIpv4Set, elements(uplinks.ipv4));
+  batch.add_elements(table, kGuardedIpv4Set, elements(guarded.ipv4));
   batch.flush_set(table, kGuardedIpv6Set);
-  batch.add_elements(table, kGuardedIpv6Set, elements(uplinks.ipv6));
-  return batch.commit(socket_);
+  batch.add_elements(table, kGuardedIpv6Set, elements(guarded.ipv6));
+  if (config_.one_ipv6_switch) {
+    batch.flush_set(table, kGuardedFamiliesSet);
+    if (guarded.all_ipv6) batch.add_elements(table, kGuardedFamiliesSet, {element_ipv6()});
+  }
+  return batch.commit(*socket_);
 }
 
 Status HelperRules::remove() {
@@ -104,7 +103,7 @@ Status HelperRules::remove() {
   batch.remove_table(NftFamily::kBridge, config_.tap);
   if (routes(config_)) batch.remove_table(NftFamily::kInet, config_.tap);
   if (life_ == TableLife::kUntilRemoved) batch.remove_table(NftFamily::kIpv4, config_.tap);
-  return batch.commit(socket_);
+  return batch.commit(*socket_);
 }
 
 }  // namespace vmnet

@@ -2,8 +2,8 @@
 // its network reaches the world. docs/linux.md shows them as `nft list ruleset` prints them.
 //
 // A helper has a table named after its TAP in up to three families: netdev (what comes from the
-// VM), bridge (what other ports send), inet (what is routed). They belong to the netlink socket of
-// HelperRules: the kernel removes them when it closes, whatever ends the process, and neither
+// VM), bridge (what other ports send), inet (what is routed). They belong to the keeper's netlink
+// socket: the kernel removes them when it closes, whatever ends the process, and neither
 // `nft flush ruleset` nor a firewall's reload touches them. Those of a VM that holds its device
 // itself stay when the keeper dies, without an owner, until the next helper's sweep; on kernels
 // before 6.9 they never have one, and a marker, an empty table of family ip, tells that the keeper
@@ -24,11 +24,12 @@
 
 namespace vmnet {
 
-// Interfaces whose forwarding was switched on for our VMs: they forward nothing else of that
-// family.
-struct GuardedUplinks {
-  std::vector<std::string> ipv4;
+// Forwarding that was switched on for our VMs, and must serve nobody else. By protocol: a host that
+// routes the other one by itself goes on doing so.
+struct GuardedForwarding {
+  std::vector<std::string> ipv4;  // interfaces
   std::vector<std::string> ipv6;
+  bool all_ipv6 = false;  // the one IPv6 switch of kernels without force_forwarding is on
 };
 
 struct RuleConfig {
@@ -46,35 +47,38 @@ struct RuleConfig {
   bool isolation = false;
   // The VM holds its device itself (--tap), and may hold it when the keeper is gone.
   bool outlive_keeper = false;
-  GuardedUplinks guarded_uplinks;
+  GuardedForwarding guarded;
+  // The kernel has no force_forwarding: the rules can guard all IPv6 forwarding.
+  bool one_ipv6_switch = false;
 };
 
 // MACs that a VM can hold at a time beyond its own; a guest cannot fill the kernel's memory.
 inline constexpr size_t kMaxVmMacs = 16;
 inline constexpr size_t kMaxGuardedUplinks = 64;
 
-// One thread. Moved freely; the destructor closes the socket, so the kernel removes the tables.
+// One thread. Moved freely. The tables live until remove(), or the end of the socket.
 class HelperRules {
  public:
   // Makes all tables in one transaction: an error leaves none. The devices must exist. A table of
-  // an ending helper whose TAP had the same name is waited for, up to a second.
-  static Result<HelperRules> install(const RuleConfig& config);
+  // an ending helper whose TAP had the same name is waited for, up to a second. The tables belong
+  // to `socket` (NETLINK_NETFILTER), which must outlive the object.
+  static Result<HelperRules> install(NetlinkSocket& socket, const RuleConfig& config);
 
   // A MAC that the VM uses beside its own (seen in the bridge's forwarding table): others may not
   // use it any more, unless it is a MAC made for some VM (kVmMacPrefix), which is that VM's alone
   // to hold. False in the result: there are kMaxVmMacs already, the VM's problem alone.
   Result<bool> add_vm_mac(const Mac& mac);
 
-  // Replaces the lists; shared mode only (ignored otherwise).
-  Status set_guarded_uplinks(const GuardedUplinks& uplinks);
+  // Replaces what is guarded; shared mode only (ignored otherwise).
+  Status set_guarded(const GuardedForwarding& guarded);
 
   // Removes the tables now, in one transaction. Nothing may be called after it.
   Status remove();
 
  private:
-  HelperRules(NetlinkSocket socket, RuleConfig config, TableLife life);
+  HelperRules(NetlinkSocket& socket, RuleConfig config, TableLife life);
 
-  NetlinkSocket socket_;
+  NetlinkSocket* socket_;
   RuleConfig config_;
   TableLife life_;
   std::vector<Mac> vm_macs_;

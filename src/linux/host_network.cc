@@ -1,6 +1,7 @@
 #include "linux/host_network.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <thread>
 
@@ -58,10 +59,10 @@ struct LockedState {
 };
 
 Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfilter,
-                                   const Uuid& interface_id) {
+                                   const Uuid& interface_id, int cancel_fd) {
   auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
   while (true) {
-    auto lock = NetworkLock::acquire(netfilter);
+    auto lock = NetworkLock::acquire(netfilter, cancel_fd);
     if (!lock) return pass(lock);
     auto state = sweep_leftovers(netlink, netfilter);
     if (!state) return pass(state);
@@ -89,7 +90,7 @@ HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, Network
       config_(std::move(config)),
       user_(user) {}
 
-Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user) {
+Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user, int cancel_fd) {
   auto netlink = NetlinkSocket::open(NETLINK_ROUTE);
   if (!netlink) return pass(netlink);
   auto netfilter = NetlinkSocket::open(NETLINK_NETFILTER);
@@ -100,7 +101,7 @@ Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user)
   HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user);
   network.facts_.interface_id = *id;
   network.facts_.vm_mac = vm_mac(*id);
-  auto locked = lock_and_sweep(network.netlink_, *network.netfilter_, *id);
+  auto locked = lock_and_sweep(network.netlink_, *network.netfilter_, *id, cancel_fd);
   if (!locked) return pass(locked);
   if (auto made = network.make(locked->state); !made) {
     network.remove_all();
@@ -206,7 +207,7 @@ Status HostNetwork::attach_tap() {
               .address = facts_.vm_address,
               .uid = user_};
   if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
-  auto rules = HelperRules::install(rule_config());
+  auto rules = HelperRules::install(*netfilter_, rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
   auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
@@ -229,7 +230,9 @@ RuleConfig HostNetwork::rule_config() const {
                    .vm_mac = facts_.vm_mac,
                    .vm_ipv4 = facts_.vm_address,
                    .isolation = config_.enable_isolation,
-                   .outlive_keeper = config_.hand_over_device};
+                   .outlive_keeper = config_.hand_over_device,
+                   .guarded = {},
+                   .one_ipv6_switch = !kernel_has_force_forwarding()};
   if (facts_.addresses) {
     rules.subnet = facts_.addresses->subnet();
     rules.gateway_ipv4 = facts_.addresses->start;
@@ -270,13 +273,14 @@ Status HostNetwork::enable_uplinks() {
   // A host that cannot forward still is a network of its VMs and the host.
   if (!enabled) log_warn("network", "VMs do not reach the uplink: {}", enabled.error().message);
   own->record = record_;
-  return rules_->set_guarded_uplinks(guarded_devices(*state));
+  return rules_->set_guarded(guarded_forwarding(*state));
 }
 
 void HostNetwork::tear_down() {
   // Before the wait for the lock: what is the VM's alone needs none.
   remove_vm();
-  auto lock = NetworkLock::acquire(*netfilter_);
+  constexpr int kNothingCancels = -1;
+  auto lock = NetworkLock::acquire(*netfilter_, kNothingCancels);
   if (!lock) {
     // The next helper finds what is left: our rules end with this process.
     log_error("network", "cannot clean up: {}", lock.error().message);

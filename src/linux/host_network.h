@@ -44,8 +44,9 @@ static_assert(std::is_trivially_copyable_v<InterfaceFacts>);
 class HostNetwork {
  public:
   // Makes the host side of a VM, all of it under the network's lock. On error nothing is left.
-  // ROOT: the whole of it; `config` was checked when it was parsed.
-  static Result<HostNetwork> set_up(const NetworkConfig& config, uid_t user);
+  // `cancel_fd` readable ends the wait for the lock, and for an interface id to be free
+  // (ECANCELED). ROOT: the whole of it; `config` was checked when it was parsed.
+  static Result<HostNetwork> set_up(const NetworkConfig& config, uid_t user, int cancel_fd);
 
   HostNetwork(HostNetwork&&) = default;
   HostNetwork& operator=(HostNetwork&&) = delete;
@@ -68,8 +69,9 @@ class HostNetwork {
   // Drains the events: true where the host's routes have changed, so that follow_routes() is due.
   bool read_route_events();
 
-  // Switches forwarding on for uplinks that have come since.
-  void follow_routes();
+  // Switches forwarding on for uplinks that have come since, unless `cancel_fd` becomes readable
+  // while it waits for the lock.
+  void follow_routes(int cancel_fd);
 
   // Protects MACs that the VM has begun to use.
   void read_mac_events();
@@ -98,9 +100,9 @@ class HostNetwork {
   void remove_all();
 
   NetlinkSocket netlink_;
-  // For the lock and for looking at tables. Kept open: the close of any such socket holds up all
-  // nftables transactions of the namespace while the kernel tidies up (8 to 25 ms).
-  // At an address of its own, since a lock refers to it.
+  // For the lock, the rules and for looking at tables. Kept open until the process ends: the close
+  // of any such socket holds up all nftables transactions of the namespace while the kernel tidies
+  // up (8 to 25 ms). At an address of its own, since lock and rules refer to it.
   std::unique_ptr<NetlinkSocket> netfilter_;
   NetworkConfig config_;
   uid_t user_;

@@ -1,6 +1,8 @@
 // What a keeper watches while its VM lives: the host's routes, the MACs that the VM uses, and the
 // MAC of a device that the VM holds itself.
 
+#include <cerrno>
+
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
@@ -69,9 +71,10 @@ void HostNetwork::warn_of_firewall() {
   }
 }
 
-void HostNetwork::follow_routes() {
-  auto lock = NetworkLock::acquire(*netfilter_);
+void HostNetwork::follow_routes(int cancel_fd) {
+  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd);
   if (!lock) {
+    if (lock.error().os_errno == ECANCELED) return;
     log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
     return;
   }

@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -18,7 +17,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/log.h"
-#include "linux/capabilities.h"
+#include "linux/keeper_sandbox.h"
 
 namespace vmnet {
 namespace {
@@ -53,6 +52,16 @@ Result<StartReport> receive_report(int channel, UniqueFd& device) {
   return report;
 }
 
+// The report, unless `stop_fd` becomes readable first.
+Result<StartReport> await_report(int channel, int stop_fd, UniqueFd& device) {
+  std::array<pollfd, 2> entries = {pollfd{.fd = channel, .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = stop_fd, .events = POLLIN, .revents = 0}};
+  while (poll(entries.data(), entries.size(), -1) < 0) {
+  }
+  if (entries[1].revents != 0) return fail_errno("stopped while starting", ECANCELED);
+  return receive_report(channel, device);
+}
+
 // Becomes a process that the user cannot signal (in root modes) and that shares nothing with the
 // worker but the channel and standard error.
 Status leave_worker(int vm_socket) {
@@ -71,23 +80,6 @@ Status leave_worker(int vm_socket) {
   // With the user's real uid the user could kill it.
   if (geteuid() == 0 && (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)) {
     return fail_errno("cannot become root", errno);
-  }
-  return {};
-}
-
-// What is left to do needs no more than this.
-Status keep_few_capabilities(const RealUser& user) {
-  auto sets = read_capabilities();
-  if (!sets) return pass(sets);
-  CapabilitySet few = capability_set({CAP_NET_ADMIN, CAP_SETUID, CAP_SETGID});
-  // Root may have its socket in a folder of anybody's, and it must be removed from there.
-  if (user.uid == 0) few |= capability_set({CAP_DAC_OVERRIDE});
-  sets->effective &= few;
-  sets->permitted &= few;
-  sets->inheritable = 0;
-  if (auto written = write_capabilities(*sets); !written) return written;
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    return fail_errno("cannot set no_new_privs", errno);
   }
   return {};
 }
@@ -115,7 +107,7 @@ void watch_until_worker_ends(int channel, HostNetwork& network) {
     if (ready == 0 && routes_changed) {
       network.read_route_events();
       routes_changed = false;
-      network.follow_routes();
+      network.follow_routes(channel);
     }
   }
 }
@@ -138,13 +130,13 @@ StartReport failure_report(const Error& error) {
 // The keeper's whole life.
 int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
                const SocketFiles& files) {
-  auto network = HostNetwork::set_up(config, user.uid);
+  auto network = HostNetwork::set_up(config, user.uid, channel);
   StartReport report = network ? StartReport{.ok = true, .facts = network->facts()}
                                : failure_report(network.error());
   if (network) {
-    if (auto kept = keep_few_capabilities(user); !kept) {
+    if (auto restricted = restrict_keeper(user, files); !restricted) {
       network->tear_down();
-      report = failure_report(kept.error());
+      report = failure_report(restricted.error());
     }
   }
   if (!report.ok) {
@@ -156,15 +148,16 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
   (void)send_report(channel, report, network->take_device_fd().get());
   network->warn_of_firewall();
   watch_until_worker_ends(channel, *network);
-  remove_files(user, files);
+  // The user's files last: their file system may be slow, or never answer.
   network->tear_down();
+  remove_files(user, files);
   return 0;
 }
 
 }  // namespace
 
 Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& user,
-                                 const SocketFiles& files, int vm_socket) {
+                                 const SocketFiles& files, int vm_socket, int stop_fd) {
   std::array<int, 2> channel{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel.data()) != 0) {
     return fail_errno("cannot make a socketpair", errno);
@@ -187,7 +180,7 @@ Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& us
     _exit(run_keeper(keeper_end.get(), config, user, files));
   }
   keeper_end.reset();
-  auto report = receive_report(start.channel.get(), start.device);
+  auto report = await_report(start.channel.get(), stop_fd, start.device);
   if (report && report->ok && start.device.valid()) {
     start.facts = report->facts;
     return start;
@@ -209,7 +202,11 @@ void end_keeper(pid_t keeper, UniqueFd channel) {
     log_warn("network", "the keeper is still cleaning up after {} s", kEndTimeout / 1000);
     return;
   }
-  waitpid(keeper, nullptr, 0);
+  int status = 0;
+  if (waitpid(keeper, &status, 0) == keeper && WIFSIGNALED(status)) {
+    log_warn("network", "the keeper was ended by signal {}; what it left the next helper removes",
+             WTERMSIG(status));
+  }
 }
 
 }  // namespace vmnet

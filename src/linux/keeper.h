@@ -26,10 +26,12 @@ struct KeeperStart {
   InterfaceFacts facts;
 };
 
-// Forks the keeper and waits until it has made the interface, or failed. Single-threaded.
-// The keeper closes `vm_socket`, and removes `files` at the end, also when the start fails.
+// Forks the keeper and waits until it has made the interface, or failed, or until `stop_fd` is
+// readable: then the keeper gives up or undoes what it has made, and the error is ECANCELED.
+// Single-threaded. The keeper closes `vm_socket`, and removes `files` at the end, also when the
+// start fails.
 Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& user,
-                                 const SocketFiles& files, int vm_socket);
+                                 const SocketFiles& files, int vm_socket, int stop_fd);
 
 // Tells the keeper to clean up, and waits until it has.
 void end_keeper(pid_t keeper, UniqueFd channel);

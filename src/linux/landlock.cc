@@ -1,3 +1,5 @@
+#include "linux/landlock.h"
+
 #include <cerrno>
 
 #include <linux/landlock.h>
@@ -7,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
-#include "network/sandbox.h"
 
 namespace vmnet {
 namespace {
@@ -35,7 +36,7 @@ struct RulesetAttributes {
 
 }  // namespace
 
-Status restrict_files() {
+Status restrict_files_to(std::span<const AllowedFolder> allowed) {
   auto abi = static_cast<int>(
       syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
   if (abi < 1) {
@@ -48,7 +49,12 @@ Status restrict_files() {
   size_t size = sizeof(uint64_t) * (abi >= 6 ? 3 : abi >= 4 ? 2 : 1);
   UniqueFd ruleset(static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, size, 0)));
   if (!ruleset.valid()) return fail_errno("cannot set up Landlock", errno);
-  // Not one rule: nothing is allowed.
+  for (const AllowedFolder& folder : allowed) {
+    landlock_path_beneath_attr rule{.allowed_access = folder.rights, .parent_fd = folder.fd};
+    if (syscall(SYS_landlock_add_rule, ruleset.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
+      return fail_errno("cannot set up Landlock's rules", errno);
+    }
+  }
   if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     return fail_errno("cannot enforce Landlock", errno);
   }

@@ -140,12 +140,13 @@ Status check_privilege() {
 
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
-                                                       const SocketFiles& files, int vm_socket) {
+                                                       const SocketFiles& files, int vm_socket,
+                                                       int stop_fd) {
   if (!config.network_name.empty()) {
     return fail("--network '" + config.network_name +
                 "': named networks need macOS 26; here use --network-id for a network of its own");
   }
-  auto start = start_keeper(config, user, files, vm_socket);
+  auto start = start_keeper(config, user, files, vm_socket, stop_fd);
   if (!start) return pass(start);
   UniqueFd device = std::move(start->device);
   auto interface = std::make_unique<LinuxInterface>(std::move(*start), config);

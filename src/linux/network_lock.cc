@@ -1,13 +1,13 @@
 #include "linux/network_lock.h"
 
-#include <algorithm>
 #include <cerrno>
-#include <thread>
+#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <poll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -18,13 +18,21 @@ namespace vmnet {
 namespace {
 
 constexpr const char* kLockTable = "vmnet-lock";
-constexpr std::chrono::microseconds kLongestPause{4000};
+constexpr std::chrono::nanoseconds kLongestPause{4'000'000};
 
-void pause_at_random() {
+// Waits that long, less where `cancel_fd` becomes readable: then the result is true.
+bool cancelled_within(std::chrono::nanoseconds time, int cancel_fd) {
+  pollfd entry{.fd = cancel_fd, .events = POLLIN, .revents = 0};  // -1: nothing but the time
+  timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(time.count())};
+  return ppoll(&entry, 1, &timeout, nullptr) > 0;
+}
+
+std::chrono::nanoseconds random_pause() {
   uint32_t random = 0;
-  if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+  if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) {
     random = static_cast<uint32_t>(getpid());
-  std::this_thread::sleep_for(std::chrono::microseconds(random % kLongestPause.count()));
+  }
+  return std::chrono::nanoseconds(random % kLongestPause.count());
 }
 
 bool table_exists(NetlinkSocket& socket) {
@@ -38,32 +46,26 @@ bool table_exists(NetlinkSocket& socket) {
 
 }  // namespace
 
-Result<NetworkLock> NetworkLock::acquire(std::chrono::milliseconds timeout) {
-  auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!socket) return pass(socket);
-  auto own = std::make_unique<NetlinkSocket>(std::move(*socket));
-  auto lock = acquire(*own, timeout);
-  if (lock) lock->own_socket_ = std::move(own);
-  return lock;
-}
-
-Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, std::chrono::milliseconds timeout) {
+Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, int cancel_fd,
+                                         std::chrono::milliseconds timeout) {
   const NftTable table(NftFamily::kInet, kLockTable);
   auto deadline = std::chrono::steady_clock::now() + timeout;
-  bool contended = false;
-  while (true) {
-    // A look costs nothing; an attempt that fails holds up all nftables transactions for a grace
-    // period (8 to 25 ms), the holder's too, since the kernel undoes it under their mutex. So those
-    // who wait look at moments of their own, and twice before they try.
-    if (table_exists(socket)) {
-      contended = true;
-    } else if (!contended || (pause_at_random(), !table_exists(socket))) {
+  // A look costs nothing; an attempt that fails holds up all nftables transactions for a grace
+  // period (8 to 25 ms), the holder's too, since the kernel undoes it under their mutex. So those
+  // who wait look at moments of their own, and must find it free twice before they try.
+  constexpr int kFreeLooks = 2;
+  int free_looks = kFreeLooks - 1;
+  std::chrono::nanoseconds pause{0};
+  while (!cancelled_within(pause, cancel_fd)) {
+    pause = random_pause();
+    free_looks = table_exists(socket) ? 0 : free_looks + 1;
+    if (free_looks >= kFreeLooks) {
       NftBatch batch;
       batch.create(table, TableLife::kSocket);
       auto taken = batch.commit(socket);
       if (taken) return NetworkLock(socket);
       if (taken.error().os_errno != EEXIST) return pass(taken);
-      contended = true;
+      free_looks = 0;
     }
     if (std::chrono::steady_clock::now() >= deadline) {
       return fail(fmt::format(
@@ -71,8 +73,8 @@ Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, std::chrono::mil
           "more than {} ms; if none is starting or ending, remove that table",
           kLockTable, timeout.count()));
     }
-    pause_at_random();
   }
+  return fail_errno("waiting for the network's lock was given up", ECANCELED);
 }
 
 NetworkLock::~NetworkLock() {

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <utility>
 
 #include "base/result.h"
@@ -23,15 +22,12 @@ inline constexpr std::chrono::seconds kNetworkLockTimeout{10};
 class NetworkLock {
  public:
   // Waits for another holder up to `timeout`; the error then says what is held. The table belongs
-  // to `socket` (NETLINK_NETFILTER), which must outlive the lock.
-  static Result<NetworkLock> acquire(NetlinkSocket& socket,
+  // to `socket` (NETLINK_NETFILTER), which must outlive the lock. `cancel_fd` readable, or at its
+  // end, means that nobody wants the lock any more: ECANCELED, at once. -1: nothing cancels.
+  static Result<NetworkLock> acquire(NetlinkSocket& socket, int cancel_fd,
                                      std::chrono::milliseconds timeout = kNetworkLockTimeout);
 
-  // The same with a socket of its own.
-  static Result<NetworkLock> acquire(std::chrono::milliseconds timeout = kNetworkLockTimeout);
-
-  NetworkLock(NetworkLock&& other) noexcept
-      : own_socket_(std::move(other.own_socket_)), socket_(std::exchange(other.socket_, nullptr)) {}
+  NetworkLock(NetworkLock&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
   NetworkLock& operator=(NetworkLock&&) = delete;
   NetworkLock(const NetworkLock&) = delete;
   NetworkLock& operator=(const NetworkLock&) = delete;
@@ -40,8 +36,7 @@ class NetworkLock {
  private:
   explicit NetworkLock(NetlinkSocket& socket) : socket_(&socket) {}
 
-  std::unique_ptr<NetlinkSocket> own_socket_;  // null: lent
-  NetlinkSocket* socket_;                      // null: moved from
+  NetlinkSocket* socket_;  // null: moved from
 };
 
 }  // namespace vmnet

@@ -186,15 +186,19 @@ Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const L
   return delete_link(netlink, bridge.index);
 }
 
-GuardedUplinks guarded_devices(const NetworkState& state) {
+GuardedForwarding guarded_forwarding(const NetworkState& state) {
   std::set<std::string> ipv4;
   std::set<std::string> ipv6;
+  bool all_ipv6 = false;
   for (const ExistingNetwork& network : state.networks) {
     for (const OldSetting& old : network.record.old_settings) {
-      (old.key == OldSetting::Key::kIpv4Forwarding ? ipv4 : ipv6).insert(old.device);
+      if (old.key == OldSetting::Key::kIpv4Forwarding) ipv4.insert(old.device);
+      if (old.key == OldSetting::Key::kIpv6ForceForwarding) ipv6.insert(old.device);
+      if (old.key == OldSetting::Key::kIpv6Forwarding) all_ipv6 = true;
     }
   }
-  return {.ipv4 = {ipv4.begin(), ipv4.end()}, .ipv6 = {ipv6.begin(), ipv6.end()}};
+  return {
+      .ipv4 = {ipv4.begin(), ipv4.end()}, .ipv6 = {ipv6.begin(), ipv6.end()}, .all_ipv6 = all_ipv6};
 }
 
 }  // namespace vmnet

@@ -45,7 +45,7 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
 // handed to another network that still needs them changed.
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);
 
-// The devices whose forwarding some network of ours has switched on, each family by itself.
-GuardedUplinks guarded_devices(const NetworkState& state);
+// The forwarding that some network of ours has switched on.
+GuardedForwarding guarded_forwarding(const NetworkState& state);
 
 }  // namespace vmnet

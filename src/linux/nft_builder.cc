@@ -108,6 +108,8 @@ NftElement element(std::string_view interface_name) {
   return {.key = interface_bytes(interface_name)};
 }
 
+NftElement element_ipv6() { return {.key = {NFPROTO_IPV6}}; }
+
 NftRule& NftRule::add(NftExpression expression) {
   expressions_.push_back(std::move(expression));
   return *this;
@@ -197,6 +199,11 @@ NftRule& NftRule::meta_protocol_in(std::span<const uint16_t> ether_types) {
 NftRule& NftRule::meta_nfproto_ipv4() { return need_protocol(ETH_P_IP); }
 
 NftRule& NftRule::meta_nfproto_ipv6() { return need_protocol(ETH_P_IPV6); }
+
+NftRule& NftRule::meta_nfproto_in(std::string_view set) {
+  add(NftMeta{.key = NFT_META_NFPROTO});
+  return add(NftLookup{.set = std::string(set)});
+}
 
 NftRule& NftRule::arp_saddr_ip(Ipv4 address) {
   need_protocol(ETH_P_ARP).load(NFT_PAYLOAD_NETWORK_HEADER, kArpSenderIp, 4);

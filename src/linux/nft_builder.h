@@ -89,6 +89,7 @@ struct NftType {
   bool host_order = false;  // nft prints it as a number or text of the host's byte order
   bool operator==(const NftType&) const = default;
 };
+inline constexpr NftType kNftNetfilterProtocol{.id = 2, .length = 1};
 inline constexpr NftType kNftIpv6Address{.id = 8, .length = 16};
 inline constexpr NftType kNftEtherAddress{.id = 9, .length = 6};
 inline constexpr NftType kNftEtherType{.id = 10, .length = 2};
@@ -114,6 +115,7 @@ struct NftSet {
 
 NftElement element(const Mac& mac);
 NftElement element(std::string_view interface_name);
+NftElement element_ipv6();  // of kNftNetfilterProtocol
 
 struct Ipv6Prefix {
   Ipv6 address;
@@ -142,7 +144,8 @@ class NftRule {
   NftRule& meta_protocol_in(std::span<const uint16_t> ether_types);
 
   NftRule& meta_nfproto_ipv4();  // inet family
-  NftRule& meta_nfproto_ipv6();  // inet family
+  NftRule& meta_nfproto_ipv6();
+  NftRule& meta_nfproto_in(std::string_view set);
   NftRule& arp_saddr_ip(Ipv4 address);
   NftRule& ip_saddr(Ipv4 address) { return ip_saddr({.address = address, .prefix_length = 32}); }
   NftRule& ip_saddr(const Ipv4Subnet& subnet);

@@ -37,15 +37,20 @@ void rule_neighbours(NftChain& from_network, const RuleConfig& config) {
   from_network.rule().oifname(config.bridge).accept();
 }
 
-void add_uplink_set(NftTable& table, const char* name, const std::vector<std::string>& uplinks) {
+NftSet interface_set(const char* name, const std::vector<std::string>& interfaces) {
   NftSet set{.name = name, .type = kNftInterfaceName};
-  for (const auto& uplink : uplinks) set.elements.push_back(element(uplink));
-  table.set(std::move(set));
+  for (const auto& interface : interfaces) set.elements.push_back(element(interface));
+  return set;
 }
 
 void add_shared_forwarding(NftTable& table, const RuleConfig& config) {
-  add_uplink_set(table, kGuardedIpv4Set, config.guarded_uplinks.ipv4);
-  add_uplink_set(table, kGuardedIpv6Set, config.guarded_uplinks.ipv6);
+  table.set(interface_set(kGuardedIpv4Set, config.guarded.ipv4));
+  table.set(interface_set(kGuardedIpv6Set, config.guarded.ipv6));
+  if (config.one_ipv6_switch) {
+    NftSet families{.name = kGuardedFamiliesSet, .type = kNftNetfilterProtocol};
+    if (config.guarded.all_ipv6) families.elements.push_back(element_ipv6());
+    table.set(std::move(families));
+  }
 
   NftChain& forward =
       table.chain("forward", {.number = NF_INET_FORWARD, .priority = kFilterPriority});
@@ -53,10 +58,16 @@ void add_shared_forwarding(NftTable& table, const RuleConfig& config) {
   NftChain& to_network = table.chain("to_network");
   forward.rule().iifname(config.bridge).go_to(from_network.name());
   forward.rule().oifname(config.bridge).go_to(to_network.name());
-  // Forwarding was switched on for our VMs: the host is a router for nobody else. Of a family that
-  // was forwarded before (a host of containers) all is left as it was.
+  // Forwarding was switched on for our VMs: the host is a router for nobody else.
   forward.rule().meta_nfproto_ipv4().iifname_in(kGuardedIpv4Set).oifname_not(kOurDevices).drop();
   forward.rule().meta_nfproto_ipv6().iifname_in(kGuardedIpv6Set).oifname_not(kOurDevices).drop();
+  if (config.one_ipv6_switch) {
+    forward.rule()
+        .meta_nfproto_in(kGuardedFamiliesSet)
+        .iifname_not(kOurDevices)
+        .oifname_not(kOurDevices)
+        .drop();
+  }
 
   rule_neighbours(from_network, config);
   from_network.rule().oifname(kOurDevices).drop();

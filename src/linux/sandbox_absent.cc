@@ -2,13 +2,18 @@
 // time, there is no sandbox (src/CMakeLists.txt chooses).
 
 #include "base/log.h"
-#include "network/sandbox.h"
+#include "linux/landlock.h"
+#include "linux/system_call_filter.h"
 
 namespace vmnet {
 
-Status restrict_files() { return {}; }
+Status restrict_files_to(std::span<const AllowedFolder> /*allowed*/) { return {}; }
 
-Status restrict_system_calls(const SystemCallNeeds& /*needs*/) {
+SystemCallFilter::SystemCallFilter() = default;
+void SystemCallFilter::allow(std::span<const int> /*calls*/) {}
+void SystemCallFilter::allow(int /*call*/, std::initializer_list<scmp_arg_cmp> /*arguments*/) {}
+
+Status SystemCallFilter::enforce() {
   log_warn("sandbox", "a build with a sanitizer has no sandbox");
   return {};
 }

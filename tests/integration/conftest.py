@@ -104,6 +104,13 @@ def host(lab):
 
 
 @pytest.fixture
+def lan(lab):
+    """A network behind another device of the host; it and the internet know each other."""
+    yield lab.make_lan()
+    lab.drop_lan()
+
+
+@pytest.fixture
 def start(host):
     """Starts a helper that is ended with the test: start(*options, way=..., path=...)."""
     started = []

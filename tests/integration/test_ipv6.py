@@ -16,19 +16,10 @@ from support.snapshot import wait_until
 FORWARDING = "net.ipv6.conf.{}.{}"
 
 
-def autoconfigured(guest):
-    """Takes the address that a router advertisement leads to; returns the router."""
-    advertisement = guest.solicit_router()
-    prefix = advertisement[ICMPv6NDOptPrefixInfo].prefix
-    own = link_local(guest.mac).removeprefix("fe80::")
-    guest.ip6 = str(ipaddress.ip_address(prefix) + int(ipaddress.ip_address("::" + own)))
-    return advertisement
-
-
 def test_router_advertisement(plug):
     guest = plug()
     told = guest.helper.json
-    advertisement = autoconfigured(guest)
+    advertisement = guest.autoconfigure()
     assert advertisement[IPv6].hlim == 255
     assert ipaddress.ip_address(advertisement[IPv6].src).is_link_local
     assert advertisement[ICMPv6ND_RA].routerlifetime > 0
@@ -43,20 +34,20 @@ def test_router_advertisement(plug):
 def test_advertised_router_is_the_gateway(plug):
     guest = plug()
     guest.ip = guest.helper.json["ip_address"]
-    advertisement = autoconfigured(guest)
+    advertisement = guest.autoconfigure()
     assert guest.neighbour(advertisement[IPv6].src) == advertisement.src
     assert advertisement.src == guest.arp(guest.helper.json["vmnet_start_address"])
 
 
 def test_ping_the_internet(plug):
     guest = plug()
-    router = autoconfigured(guest)
+    router = guest.autoconfigure()
     guest.ping6(INTERNET.web6, router.src)
 
 
 def test_only_the_hosts_address_leaves(lab, plug):
     guest = plug()
-    router = autoconfigured(guest)
+    router = guest.autoconfigure()
     with Sniffer(lab.internet, "uplink1") as seen:
         guest.ping6(INTERNET.web6, router.src)
     sources = {packet[IPv6].src for packet in seen.packets() if IPv6 in packet
@@ -89,7 +80,7 @@ def test_prefix_is_stable(host, plug):
 def test_gateway_answers_at_once(plug):
     """No duplicate address detection holds the gateway's addresses back."""
     guest = plug()
-    router = autoconfigured(guest)
+    router = guest.autoconfigure()
     assert guest.neighbour(router[IPv6].src, timeout=0.5) == router.src
 
 
@@ -114,7 +105,7 @@ def test_uplink_still_accepts_router_advertisements(lab, host, plug):
     assert wait_until(learned)
     guest = plug()
     assert learned(), "the start purged the learned default route"
-    router = autoconfigured(guest)
+    router = guest.autoconfigure()
     lab.internet.ip(f"route replace {UPLINK_ADDRESS6}/128 dev uplink1")
     guest.ping6(INTERNET.web6, router.src)
     advertise(0)
@@ -130,7 +121,7 @@ def test_uplink_still_accepts_router_advertisements(lab, host, plug):
 
 def test_internet_cannot_reach_in(lab, plug):
     guest = plug()
-    autoconfigured(guest)
+    guest.autoconfigure()
     prefix = f"{guest.helper.json['vmnet_nat66_prefix']}/64"
     lab.internet.ip(f"route add {prefix} via {UPLINK_ADDRESS6}")
     lab.internet.run("ping", "-6", "-c", "1", "-W", "1", guest.ip6, check=False)

@@ -4,6 +4,7 @@ It answers ARP and neighbour solicitations for its own addresses while it waits,
 kernel would; everything else it sees is kept in `seen` and shown when an expectation fails.
 """
 
+import ipaddress
 import random
 import select
 import socket
@@ -14,7 +15,7 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
                                 ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptDstLLAddr,
-                                ICMPv6NDOptSrcLLAddr, IPv6)
+                                ICMPv6NDOptPrefixInfo, ICMPv6NDOptSrcLLAddr, IPv6)
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils6 import in6_getnsma, in6_getnsmac
 from scapy.packet import Raw
@@ -219,6 +220,14 @@ class Guest:
                   IPv6(src=self.link_local, dst="ff02::2", hlim=255) / ICMPv6ND_RS() /
                   ICMPv6NDOptSrcLLAddr(lladdr=self.mac))
         return self.expect(lambda p: ICMPv6ND_RA in p, timeout, "a router advertisement")
+
+    def autoconfigure(self):
+        """Takes the address that a router advertisement leads to; returns the router."""
+        advertisement = self.solicit_router()
+        prefix = ipaddress.ip_address(advertisement[ICMPv6NDOptPrefixInfo].prefix)
+        own = ipaddress.ip_address(self.link_local.replace("fe80::", "::", 1))
+        self.ip6 = str(prefix + int(own))
+        return advertisement
 
     def ping6(self, target, mac, timeout=3.0, source=None):
         number = random.getrandbits(16)

@@ -44,6 +44,11 @@ UPLINK_ADDRESS = "192.0.2.2"
 UPLINK_ADDRESS6 = "2001:db8:1::2"
 
 
+# Behind another device of the host, see Lab.make_lan().
+LAN_HOST = "203.0.113.130"
+LAN_HOST6 = "2001:db8:2::2"
+
+
 class CommandFailed(AssertionError):
     """A command of the lab itself ended with a status that was not expected."""
 
@@ -70,6 +75,11 @@ def as_user(user):
     if user in (None, "root"):
         return []
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--inh-caps=-all"]
+
+
+def reaches(source, target):
+    """Does a ping from namespace `source` come back?"""
+    return source.run("ping", "-c1", "-W1", target, check=False).returncode == 0
 
 
 class Namespace:
@@ -207,6 +217,24 @@ class Lab:
         made = Namespace(name)
         self.others.append(made)
         return made
+
+    def make_lan(self):
+        """A namespace behind another device of the host, which the internet knows the way to."""
+        lan = self.namespace("lan")
+        self.host.ip("link add lan0 type veth peer name eth0 netns lan",
+                     "link set lan0 addrgenmode none", "addr add 203.0.113.129/28 dev lan0",
+                     "addr add 2001:db8:2::1/64 dev lan0 nodad",
+                     "addr add fe80::3/64 dev lan0 nodad", "link set lan0 up")
+        lan.ip("link set eth0 addrgenmode none", f"addr add {LAN_HOST}/28 dev eth0",
+               f"addr add {LAN_HOST6}/64 dev eth0 nodad", "link set eth0 up",
+               "route add default via 203.0.113.129", "route add default via 2001:db8:2::1 dev eth0")
+        self.internet.ip(f"route add 203.0.113.128/28 via {UPLINK_ADDRESS}",
+                         f"route add 2001:db8:2::/64 via {UPLINK_ADDRESS6}")
+        return lan
+
+    def drop_lan(self):
+        self.internet.ip("route del 203.0.113.128/28", "route del 2001:db8:2::/64")
+        self.host.ip("link del lan0")
 
     def __exit__(self, *_):
         self.drop_host()

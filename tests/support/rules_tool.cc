@@ -50,7 +50,7 @@ vmnet::Ipv4Subnet subnet(std::string_view text) {
 }
 
 // "eth0": for both families, "ipv4/eth0" and "ipv6/eth0": for one.
-void guard(vmnet::GuardedUplinks& uplinks, std::string_view word) {
+void guard(vmnet::GuardedForwarding& uplinks, std::string_view word) {
   bool only_ipv4 = word.starts_with("ipv4/");
   bool only_ipv6 = word.starts_with("ipv6/");
   if (only_ipv4 || only_ipv6) word.remove_prefix(5);
@@ -90,7 +90,7 @@ bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
   else if (key == "isolation")
     config.isolation = value == "1";
   else if (key == "uplink")
-    guard(config.guarded_uplinks, value);
+    guard(config.guarded, value);
   else
     return false;
   return true;
@@ -111,9 +111,9 @@ bool obey(HelperRules& rules, const std::string& line) {
     return true;
   }
   if (command == "uplinks") {
-    vmnet::GuardedUplinks uplinks;
+    vmnet::GuardedForwarding uplinks;
     while (words >> word) guard(uplinks, word);
-    done = rules.set_guarded_uplinks(uplinks);
+    done = rules.set_guarded(uplinks);
   } else if (command == "remove") {
     done = rules.remove();
   } else {
@@ -133,8 +133,10 @@ int run_rules(int count, char** pairs) {
       return fail(fmt::format("what is {}?", pair));
     }
   }
+  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return fail(netfilter.error().message);
   Stopwatch watch;
-  auto rules = HelperRules::install(config);
+  auto rules = HelperRules::install(*netfilter, config);
   if (!rules) return fail(rules.error().message);
   say(fmt::format("installed {}", watch.microseconds()));
   std::string line;
@@ -144,9 +146,12 @@ int run_rules(int count, char** pairs) {
 }
 
 int run_lock(int milliseconds) {
+  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return fail(netfilter.error().message);
   Stopwatch taking;
   {
-    auto lock = vmnet::NetworkLock::acquire(std::chrono::milliseconds(milliseconds));
+    auto lock =
+        vmnet::NetworkLock::acquire(*netfilter, -1, std::chrono::milliseconds(milliseconds));
     if (!lock) return fail(lock.error().message);
     say(fmt::format("locked {}", taking.microseconds()));
     std::string line;
