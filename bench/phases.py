@@ -7,7 +7,7 @@ import sys
 import measurements
 import real_vm
 import scaling
-from contestants import CannotRun, Contestant, all_contestants, baselines
+from contestants import CannotRun, Contestant, Guest, all_contestants, baselines
 from results import TO_HOST, TO_VM, Results
 from support.lab import CommandFailed
 
@@ -115,6 +115,13 @@ def small_frame_phases(run, contestants):
         contestant.close_others()
 
 
+def gro_phase(run, contestants):
+    """Late, since it changes the guests' devices for a while."""
+    run.in_turn(f"{TO_VM}, guest with GRO",
+                [one for one in contestants if isinstance(one.guest, Guest) and not one.offload],
+                lambda one: measurements.tcp_with_gro(one, run.seconds))
+
+
 def vm_to_vm_phase(run, contestants):
     several = [one for one in contestants if type(one).another is not Contestant.another]
     run.in_turn("tcp vm→vm", several, lambda one: measurements.vm_to_vm(one, run.seconds))
@@ -137,6 +144,7 @@ def run_all(run):
         vm_to_vm_phase(run, contestants)
         latency_phases(run, contestants)
         small_frame_phases(run, contestants)
+        gro_phase(run, contestants)
         memory_phase(run, contestants)
     finally:
         for contestant in contestants:
