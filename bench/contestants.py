@@ -95,6 +95,12 @@ class Guest:
                                  stdin=subprocess.DEVNULL, text=True), "the stand-in VM")
         self.namespace.ip(f"link set {DEVICE} address {mac} mtu {MTU} txqueuelen {GUEST_QUEUE} up")
 
+    def join_segments(self, on):
+        """Gives the guest's kernel a thread of its own for what comes in: what came while it was busy
+        it takes at once and joins (GRO), as a VM with a processor of its own does."""
+        self.namespace.run("sh", "-c",
+                           f"echo {int(on)} > /sys/class/net/{DEVICE}/threaded")
+
     def use(self, *addresses):
         """Takes addresses (with prefix length)."""
         self.namespace.ip(*[f"addr add {address} dev {DEVICE}" + (" nodad" if ":" in address else "")

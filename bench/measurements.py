@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from contestants import TOOLS, CannotRun, in_namespace
+from contestants import TOOLS, CannotRun, Guest, in_namespace
 from support import installation
 from support.helper import descendants, status
 from support.lab import CommandFailed, end
@@ -94,6 +94,17 @@ def tcp(contestant, to_host, seconds, ipv6=False, streams=1):
     answer = iperf3(contestant.guest.namespace, target, seconds, "-P", streams,
                     *([] if to_host else ["-R"]))
     return transfer_metrics(answer, account)
+
+
+def tcp_with_gro(contestant, seconds):
+    """TCP to a guest that joins segments."""
+    if not isinstance(contestant.guest, Guest):
+        raise CannotRun("not the stand-in VM's device")
+    contestant.guest.join_segments(True)
+    try:
+        return tcp(contestant, False, seconds)
+    finally:
+        contestant.guest.join_segments(False)
 
 
 def transfer_metrics(answer, account):

@@ -46,7 +46,7 @@ def main():
     options = parse_options(sys.argv[1:])
     installation.install()
     run = phases.Run(options)
-    phases.run_all(run, options.quick)
+    phases.run_all(run)
     if not run.results.samples:
         sys.exit("bench: nothing was measured")
     options.output.mkdir(parents=True, exist_ok=True)

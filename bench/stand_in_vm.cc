@@ -15,13 +15,16 @@
 #include <string_view>
 #include <thread>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <getopt.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "linux/tap.h"
 #include "stand_in_peer.h"
 #include "tool.h"
 
@@ -54,6 +57,23 @@ std::optional<Options> parse(int argc, char** argv) {
   if (optind != argc - 1 || options.peer == 0) return std::nullopt;
   options.device = argv[optind];
   return options;
+}
+
+// A TAP that receives through NAPI, as a network card's driver does: frame by frame, unless the
+// device's `threaded` setting gives the guest's kernel the means to join segments (GRO).
+Result<UniqueFd> open_device(const Options& options) {
+  UniqueFd device(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  ifreq request{};
+  options.device.copy(request.ifr_name, IFNAMSIZ - 1);
+  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_NAPI;
+  int header = static_cast<int>(Frames::kHeader);
+  unsigned features = options.offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 : 0U;
+  if (::ioctl(device.get(), TUNSETIFF, &request) != 0 ||
+      ::ioctl(device.get(), TUNSETVNETHDRSZ, &header) != 0 ||
+      ::ioctl(device.get(), TUNSETOFFLOAD, features) != 0) {
+    return fail_errno("cannot make the VM's device", errno);
+  }
+  return device;
 }
 
 // What an unprivileged monitor asks for (vfkit); the system's limit cuts it.
@@ -110,7 +130,7 @@ Status run(const Options& options) {
   sigemptyset(&end);
   sigaddset(&end, SIGTERM);
   sigprocmask(SIG_BLOCK, &end, nullptr);
-  auto device = create_tap(options.device, options.offload ? TapOffload::kOn : TapOffload::kOff);
+  auto device = open_device(options);
   if (!device) return pass(device);
   auto peer = open_peer(options);
   if (!peer) return pass(peer);

@@ -16,7 +16,7 @@ constexpr size_t kSegments = 44;  // of a frame of 64 KiB
 
 void checksum(benchmark::State& state) {
   std::vector<uint8_t> data(static_cast<size_t>(state.range(0)), 0x5a);
-  for (auto _ : state) benchmark::DoNotOptimize(ones_sum(data));
+  while (state.KeepRunning()) benchmark::DoNotOptimize(ones_sum(data));
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(checksum)->Arg(64)->Arg(1460)->Arg(65'000);
@@ -40,7 +40,7 @@ void split(benchmark::State& state) {
                             .checksum_start = 34,
                             .checksum_offset = TcpHeader::kChecksumAt};
   test::Buffer headers(kHeaders);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     auto segmenter = Segmenter::create(header, frame, kFrame);
     for (size_t i = 0; i < segmenter->count(); i++) {
       Bytes payload = Bytes(frame).subspan(segmenter->payload_start(i), segmenter->payload_size(i));
@@ -56,10 +56,11 @@ BENCHMARK(split);
 void merge(benchmark::State& state) {
   const bool verify = state.range(0) != 0;
   std::vector<test::Buffer> originals;
+  originals.reserve(kSegments);
   for (size_t i = 0; i < kSegments; i++) originals.push_back(segment_of_flow(i));
   std::vector<test::Buffer> frames = originals;
   Merger merger(kSegments, {.verify_checksums = verify});
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     // Merging rewrites the first frame's headers alone.
     std::copy_n(originals[0].begin(), kHeaders, frames[0].begin());
     merger.clear();

@@ -3,9 +3,8 @@
 set(VMNET_HEADER_LIBRARIES "" CACHE PATH "Folder of fmt's and nlohmann-json's headers")
 
 if(VMNET_HEADER_LIBRARIES)
-  add_library(vmnet_fmt INTERFACE)
-  target_compile_definitions(vmnet_fmt INTERFACE FMT_HEADER_ONLY=1)
-  target_include_directories(vmnet_fmt SYSTEM INTERFACE ${VMNET_HEADER_LIBRARIES})
+  add_library(vmnet_fmt STATIC "${CMAKE_CURRENT_LIST_DIR}/fmt_bodies.cc")
+  target_include_directories(vmnet_fmt SYSTEM PUBLIC ${VMNET_HEADER_LIBRARIES})
   add_library(fmt::fmt ALIAS vmnet_fmt)
   add_library(vmnet_json INTERFACE)
   target_include_directories(vmnet_json SYSTEM INTERFACE ${VMNET_HEADER_LIBRARIES})

@@ -44,19 +44,23 @@ def public_key(machine: Machine) -> str:
     return check_public_key(pathlib.Path(given) if given else machine.path("id_ed25519.pub"))
 
 
+def literal(path: pathlib.Path) -> str:
+    """A path as ssh takes it: % starts a token there."""
+    return str(path).replace("%", "%%")
+
+
 def command(machine: Machine, address: str, words: list[str]) -> list[str]:
     """The ssh command line for a running VM."""
-    options = [f"HostKeyAlias={machine.name}", f"UserKnownHostsFile=\"{machine.path('known_hosts')}\"",
+    options = [f"HostKeyAlias={machine.name}",
+               f"UserKnownHostsFile=\"{literal(machine.path('known_hosts'))}\"",
                "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "ConnectTimeout=30",
                "ConnectionAttempts=30",  # a second each: cloud-init may still restart sshd
                "LogLevel=ERROR"]
     if not machine.settings.get("ssh_key"):
-        options.append("IdentitiesOnly=yes")
+        options += ["IdentitiesOnly=yes", f"IdentityFile=\"{literal(machine.path('id_ed25519'))}\""]
     arguments = [process.require("ssh", INSTALL)]
     for option in options:
         arguments += ["-o", option]
-    if not machine.settings.get("ssh_key"):
-        arguments += ["-i", str(machine.path("id_ed25519"))]
     return [*arguments, "-l", machine.settings["user"], address, *words]
 
 

@@ -1,6 +1,6 @@
-# The end-to-end tests, in as many labs at a time as there are processors. Source it.
-# shellcheck shell=bash
-# shellcheck source=common.sh
+# The end-to-end tests, in as many labs at a time as there are processors. Source it
+# after common.sh.
+# shellcheck shell=bash disable=SC2154
 
 # What the tests wait for is mostly the kernel and time limits; a lab each for more shares than
 # processors would make those run out.

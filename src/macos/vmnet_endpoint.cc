@@ -23,6 +23,9 @@ constexpr size_t kDocumentedBytes = 256 * 1024;
 constexpr std::chrono::microseconds kRoomWait{50};
 constexpr int kMaxRoomWaits = 10;
 
+// A read that fails: so long until the next one.
+constexpr std::chrono::milliseconds kFailedReadWait{1};
+
 size_t packet_limit(const std::optional<uint64_t>& reported) {
   if (!reported || *reported == 0) return kDocumentedPackets;
   return static_cast<size_t>(std::min<uint64_t>(*reported, 1024));
@@ -91,7 +94,12 @@ Transfer VmnetEndpoint::read(ReceiveBatch& batch) {
   flag_->expect_news();
   int count = static_cast<int>(limit);
   vmnet_return_t status = vmnet_read(interface_, read_packets_.data(), &count);
-  if (status != VMNET_SUCCESS || count <= 0) {
+  if (status != VMNET_SUCCESS) {
+    // With the flag up: no event tells of the frames that are there a second time.
+    std::this_thread::sleep_for(kFailedReadWait);
+    return {};
+  }
+  if (count <= 0) {
     flag_->drained();
     return {};
   }

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 from vmtool import seed, ssh
@@ -91,3 +92,19 @@ def test_image(machine, program, monkeypatch):
     assert identity["instance-id"].encode() in again  # cloud-init does its work once
     moved = seed.write(machine, MAC, StaticAddress("10.0.0.9", 24), []).read_bytes()
     assert identity["instance-id"].encode() not in moved
+
+
+def test_ssh_takes_every_folder(tmp_path, monkeypatch):
+    """ssh itself says what it makes of the options (-G)."""
+    monkeypatch.setenv("VMNET_HOME", str(tmp_path / "a 'b' 100%d $(c)"))
+    made = Machine("vm")
+    made.folder.mkdir(parents=True)
+    made.new_settings(user="vm")
+    program, *options = ssh.command(made, "192.0.2.1", [])
+    told = subprocess.run([program, "-G", *options], capture_output=True, text=True, check=True).stdout
+    assert "hostname 192.0.2.1\n" in told and "stricthostkeychecking true\n" in told
+    assert "user vm\n" in told and "hostkeyalias vm\n" in told
+    # -G prints the tokens of the one as they are written, those of the other as what they stand for.
+    written = str(made.folder).replace("%", "%%")
+    assert f"identityfile {written}/id_ed25519\n" in told
+    assert f"userknownhostsfile {made.folder}/known_hosts\n" in told

@@ -16,7 +16,7 @@ from support import installation, snapshot  # noqa: E402
 from support.example_tool import Tool  # noqa: E402
 from support.guest import Guest  # noqa: E402
 from support.helper import Helper  # noqa: E402
-from support.lab import WORK, Lab, require_lab  # noqa: E402
+from support.lab import REPOSITORY, WORK, Lab, require_lab  # noqa: E402
 from support.native_tap import native_guest  # noqa: E402
 
 
@@ -75,7 +75,7 @@ def lab(session_lab, request):
     else:
         session_lab.drop_host()
         session_lab.make_host()
-    excluded = (WORK, "/run/netns", "/etc/netns", "/run/sudo", "/tmp/pytest-of-root")
+    excluded = (WORK, REPOSITORY, "/run/netns", "/etc/netns", "/run/sudo", "/tmp/pytest-of-root")
     before = (snapshot.host_state(session_lab.host), snapshot.files(excluded),
               snapshot.processes())
     yield session_lab

@@ -1,12 +1,17 @@
 """A kernel's TCP and UDP behind the socket: whole under loss, at every size, in parallel."""
 
 import hashlib
+import json
+import signal
 import subprocess
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from support.kernel_guest import KernelGuest
-from support.lab import INTERNET
+from support.lab import INTERNET, PYTHON
 from support.snapshot import wait_until
 
 MEBIBYTE = 1 << 20
@@ -50,6 +55,53 @@ def test_whole_under_loss(lab, vm, percent):
                      f" numgen random mod 100 < {percent} drop; }}; }}")
     upload(vm, MEBIBYTE)
     lab.internet.run("nft", "delete", "table", "netdev", "loss")
+
+
+RECEIVER = """
+import socket, sys
+own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+own.bind(("0.0.0.0", 9999))
+own.settimeout(5)
+print("ready", flush=True)
+for _ in range(int(sys.argv[1])):
+    print(own.recv(2000).hex(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("target", ["gateway", "internet"])
+@pytest.mark.parametrize("size", [18, 700, 1472])
+def test_datagrams_of_one_batch(lab, host, plug, target, size):
+    """What the helper finds at once crosses the host as one frame, and arrives as it was sent, the
+    last one shorter; through the translation of addresses too."""
+    guest = plug()
+    guest.dhcp()
+    where, address = (host, guest.gateway) if target == "gateway" else (lab.internet, INTERNET.web)
+    payloads = [bytes([number]) * size for number in range(31)] + [b"last"]
+    receiver = where.start(PYTHON, "-c", RECEIVER, len(payloads), stdout=subprocess.PIPE, text=True)
+    assert receiver.stdout.readline() == "ready\n"
+    frames = [bytes(guest.packet_to(address, UDP(sport=4000, dport=9999) / Raw(payload)))
+              for payload in payloads]
+    for number, frame in enumerate(frames):  # DF, as a kernel sends UDP
+        packet = Ether(frame)
+        packet[IP].flags, packet[IP].id = "DF", number
+        del packet[IP].chksum
+        frames[number] = bytes(packet)
+    device = guest.helper.json["host_interface"]
+    before = received_packets(host, device)
+    guest.helper.send(signal.SIGSTOP)
+    assert all(guest.send(frame) for frame in frames)
+    guest.helper.send(signal.SIGCONT)
+    lines = [receiver.stdout.readline().strip() for _ in payloads]
+    assert lines == [payload.hex() for payload in payloads]
+    assert received_packets(host, device) - before <= 4
+    receiver.wait(5)
+
+
+def received_packets(namespace, device):
+    """What the kernel counts as frames of the VM."""
+    link = json.loads(namespace.run("ip", "-j", "-s", "link", "show", device).stdout)[0]
+    return link["stats64"]["rx"]["packets"]
 
 
 def test_ping_of_every_kind_of_size(vm):

@@ -69,10 +69,14 @@ std::vector<Frame> burst(std::span<const uint8_t> frame) {
 
 }  // namespace
 
+bool goes_to_station(std::span<const uint8_t> frame) {
+  return frame.size() >= kHeader && std::equal(kStation.begin(), kStation.end(), frame.begin());
+}
+
 std::vector<Frame> bridge_answers(std::span<const uint8_t> frame, uint32_t gateway) {
   if (frame.size() < kHeader + 4) return {};
   uint16_t type = word(frame, 12);
-  bool to_station = std::equal(kStation.begin(), kStation.end(), frame.begin());
+  bool to_station = goes_to_station(frame);
   if (to_station && type == kExperiment) return burst(frame);
   if (to_station) return {turned(frame, kStation)};
   if (type == kArp && frame.size() >= 42 && word(frame, 20) == 1 &&

@@ -14,4 +14,7 @@ using Frame = std::vector<uint8_t>;
 // The answers to one bare Ethernet frame.
 std::vector<Frame> bridge_answers(std::span<const uint8_t> frame, uint32_t gateway);
 
+// Whether the station is whom the frame is for.
+bool goes_to_station(std::span<const uint8_t> frame);
+
 }  // namespace macos_sim

@@ -2,6 +2,7 @@
 #include <atomic>
 
 #include <Block.h>
+#include <unistd.h>
 
 #include "dispatch.h"
 #include "rules.h"
@@ -99,6 +100,7 @@ void xpc_connection_send_message_with_reply(xpc_connection_t connection, xpc_obj
   if (setting("broker") == "gone") {
     xpc_retain(connection);
     dispatch_async(c->queue, ^{
+      ::usleep(300000);  // when the network is in use
       Object* interrupted = new_error();
       c->handler(interrupted);
       xpc_release(interrupted);

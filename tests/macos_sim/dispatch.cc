@@ -1,5 +1,5 @@
 // Serial queues: a thread each, that runs blocks in order. A released queue ends when its blocks
-// have run.
+// have run, which the release does not wait for.
 #include "dispatch.h"
 
 #include <condition_variable>
@@ -18,7 +18,6 @@ struct dispatch_queue_s {
   std::condition_variable changed;
   std::deque<dispatch_block_t> blocks;
   bool released = false;
-  std::thread thread;
 };
 
 namespace macos_sim {
@@ -39,6 +38,8 @@ void run_blocks(dispatch_queue_t queue) {
     Block_release(block);
     lock.lock();
   }
+  lock.unlock();
+  delete queue;
 }
 
 }  // namespace
@@ -65,7 +66,7 @@ dispatch_queue_t dispatch_queue_create(const char* /*label*/, dispatch_queue_att
   sigset_t former;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &former);
-  queue->thread = std::thread(run_blocks, queue);
+  std::thread(run_blocks, queue).detach();
   pthread_sigmask(SIG_SETMASK, &former, nullptr);
   return queue;
 }
@@ -83,13 +84,7 @@ void dispatch_release(dispatch_queue_t queue) {
     std::scoped_lock lock(queues_mutex);
     queues.erase(queue);
   }
-  {
-    std::scoped_lock lock(queue->mutex);
-    queue->released = true;
-    queue->changed.notify_one();
-  }
-  require(std::this_thread::get_id() != queue->thread.get_id(),
-          "a queue released by its own block");
-  queue->thread.join();
-  delete queue;
+  std::scoped_lock lock(queue->mutex);
+  queue->released = true;
+  queue->changed.notify_one();
 }

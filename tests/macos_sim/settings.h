@@ -11,7 +11,8 @@
 //   start=null|null_status   vmnet_start_interface returns no interface, at once or with a reason
 //   CALL.status=CODE         what CALL ends with: start stop stop_handler callback network
 //   CALL.status=CODE:COUNT   the same for the first COUNT calls: read write
-//   write.partial=COUNT      the first COUNT writes take half of their packets
+//   write.partial=1:COUNT    the first COUNT writes of several packets take half of them
+//   expect=merged|batch      a rule is broken where no merged segment, no batch was written
 //   CALL.errno=NUMBER:COUNT  errno of the first COUNT calls: recvmsg_x sendmsg_x
 //   broker=ok|absent|empty|list|gone|error:N
 #pragma once

@@ -69,10 +69,14 @@ constexpr size_t kHeaderSize = 12;
 constexpr size_t kByteLimit = 256 * 1024;
 
 std::atomic<int> running_interfaces = 0;
+std::atomic<int> merged_packets = 0;  // that were written
+std::atomic<int> full_writes = 0;     // of more than one packet
 
 void check_exit() {
   require(running_interfaces == 0, "the program has ended with its interface running");
   require_no_objects();
+  require(setting("expect") != "merged" || merged_packets > 0, "the test expects merged segments");
+  require(setting("expect") != "batch" || full_writes > 0, "the test expects batched writes");
 }
 
 [[maybe_unused]] const int registered = std::atexit(check_exit);
@@ -111,6 +115,16 @@ Object* parameters_of(const vmnet_interface& interface, xpc_object_t request) {
   xpc_object_t mode = xpc_dictionary_get_value(request, vmnet_operation_mode_key);
   if (mode == nullptr || xpc_uint64_get_value(mode) == VMNET_BRIDGED_MODE) return answer;
   bool host = xpc_uint64_get_value(mode) == VMNET_HOST_MODE;
+  if (xpc_dictionary_get_value(request, vmnet_network_identifier_key) != nullptr) {
+    require(host, "a network id outside host mode");
+    std::string address = text(request, vmnet_host_ip_address_key);
+    if (address.empty()) return answer;
+    xpc_dictionary_set_string(answer, vmnet_start_address_key, address.c_str());
+    xpc_dictionary_set_string(answer, vmnet_end_address_key, address.c_str());
+    xpc_dictionary_set_string(answer, vmnet_subnet_mask_key,
+                              text(request, vmnet_host_subnet_mask_key).c_str());
+    return answer;
+  }
   std::string start = text(request, vmnet_start_address_key);
   std::string prefix = host ? "192.168.128." : "192.168.64.";
   std::string end = text(request, vmnet_end_address_key);
@@ -129,7 +143,8 @@ Object* parameters_of(const vmnet_interface& interface, xpc_object_t request) {
 
 uint32_t start_status(xpc_object_t request) {
   if (uint32_t fault = next_fault("start.status")) return fault;
-  bool old = std::atoi(setting("version", "26.0").c_str()) < 26;
+  // There is no macOS 16: it is what 26 calls itself towards old programs.
+  bool old = std::atoi(setting("version", "26.0").c_str()) < 16;
   if (old && ::geteuid() != 0) return VMNET_NOT_AUTHORIZED;
   bool header = flag(request, vmnet_enable_virtio_header_key);
   if (header && flag(request, vmnet_enable_checksum_offload_key)) return VMNET_INVALID_ARGUMENT;
@@ -156,6 +171,9 @@ interface_ref start(xpc_object_t request, dispatch_queue_t queue,
   interface->header = flag(request, vmnet_enable_virtio_header_key);
   if (flag(request, vmnet_enable_tso_key)) interface->max_packet = 65550;
   interface->reported = number_setting("reported", 256);
+  xpc_object_t mode = xpc_dictionary_get_value(request, vmnet_operation_mode_key);
+  bool host = mode != nullptr && xpc_uint64_get_value(mode) == VMNET_HOST_MODE;
+  if (host) interface->gateway = 0xc0a88001;
   std::string address = text(request, vmnet_start_address_key);
   in_addr gateway{};
   if (::inet_pton(AF_INET, address.c_str(), &gateway) == 1) {
@@ -195,8 +213,12 @@ void take_packet(vmnet_interface& interface, const vmpktdesc& packet) {
   auto* bytes = static_cast<const uint8_t*>(packet.vm_pkt_iov->iov_base);
   std::span<const uint8_t> frame(bytes, packet.vm_pkt_size);
   if (interface.header) frame = frame.subspan(kHeaderSize);
+  // What the station sends back keeps its header: a merged segment comes back as one.
+  Frame header(interface.header ? kHeaderSize : 0, 0);
+  if (interface.header && goes_to_station(frame)) std::copy_n(bytes, kHeaderSize, header.begin());
+  if (interface.header && bytes[1] != 0) merged_packets++;
   for (Frame& answer : bridge_answers(frame, interface.gateway)) {
-    if (interface.header) answer.insert(answer.begin(), kHeaderSize, 0);
+    answer.insert(answer.begin(), header.begin(), header.end());
     interface.to_vm.push_back(std::move(answer));
   }
 }
@@ -291,9 +313,8 @@ vmnet_return_t vmnet_write(interface_ref interface, vmpktdesc* packets, int* cou
   }
   require(bytes <= kByteLimit || setting("limit_bytes") == "0", "a write of more than 256 KiB");
   if (uint32_t fault = next_fault("write.status")) return fault;
-  if (setting("write.partial") != "" && next_fault("write.partial_calls") == 0 && *count > 1) {
-    *count /= 2;
-  }
+  if (*count > 1 && next_fault("write.partial") != 0) *count /= 2;
+  if (*count > 1) full_writes++;
   for (int i = 0; i < *count; i++) take_packet(*interface, packets[i]);
   tell(*interface);
   return VMNET_SUCCESS;
