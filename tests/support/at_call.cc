@@ -7,8 +7,7 @@
 //
 //   PROCESS   0: the program, 1: the first process that it forks
 //   NUMBER    the call, from 1; those of the loader and the C library before the program's own
-//   first
-//             one (fcntl) do not count; 0: none, to count only
+//             first one (fcntl) do not count; 0: none, to count only
 //   ACTION    kill (SIGKILL to that process), kill-all, or an errno: the call does nothing but fail
 //
 // Ends when all processes have ended, with the program's status (128 + N: ended by signal N); the
@@ -74,7 +73,7 @@ class Tracer {
       }
       if (pid > 0) handle(pid, status);
     }
-    std::fprintf(stderr, "at_call: %s %d %d\n", struck_.data(), counts_[0], counts_[1]);
+    (void)std::fprintf(stderr, "at_call: %s %d %d\n", struck_.data(), counts_[0], counts_[1]);
     return program_status_;
   }
 
@@ -119,7 +118,7 @@ class Tracer {
     started_ = started_ || call == SYS_fcntl;
     if (!started_ || ++counts_.at(task.process) != target_.number) return;
     if (task.process != target_.process) return;
-    std::snprintf(struck_.data(), struck_.size(), "%ld", call);
+    (void)std::snprintf(struck_.data(), struck_.size(), "%ld", call);
     strike(pid, task, call);
   }
 
@@ -150,21 +149,24 @@ class Tracer {
   int program_status_ = 1;
 };
 
+// 0 where it is none.
+int number(const char* text) { return static_cast<int>(std::strtol(text, nullptr, 10)); }
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::fputs("usage: at_call PROCESS NUMBER kill|kill-all|ERRNO COMMAND...\n", stderr);
+    (void)std::fputs("usage: at_call PROCESS NUMBER kill|kill-all|ERRNO COMMAND...\n", stderr);
     return 2;
   }
-  Target target{.process = static_cast<size_t>(std::atoi(argv[1])),
-                .number = std::atoi(argv[2]),
+  Target target{.process = static_cast<size_t>(number(argv[1])),
+                .number = number(argv[2]),
                 .action = argv[3],
-                .error = std::atoi(argv[3])};
+                .error = number(argv[3])};
   pid_t program = fork();
   if (program == 0) {
     ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-    raise(SIGSTOP);
+    (void)raise(SIGSTOP);
     execv(argv[4], argv + 4);
     std::perror(argv[4]);
     _exit(127);
