@@ -85,6 +85,7 @@ def test_suspend_and_continue(lab, shell, through_script):
     shell.expect("ready\r\n")
     shell.type("\x1a", end="")
     shell.expect("Stopped")
+    shell.expect("$ ")  # what is typed before is lost to bash's change of the terminal's modes
     shell.type("echo at the sh'ell'")
     shell.expect("at the shell")
     shell.type("fg")
