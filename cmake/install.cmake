@@ -8,16 +8,19 @@ if(VMNET_PLATFORM STREQUAL "linux")
 else()
   set(VMNET_SUDO_GROUP staff)
 endif()
-set(generated "${CMAKE_BINARY_DIR}/install")
 
 # install_for_prefix(FILE FOLDER): installs FILE, its @VMNET_BIN@ and @VMNET_SUDO_GROUP@ filled in.
+# Nothing of it passes through the build folder: several installations may run at a time.
 function(install_for_prefix file folder)
   get_filename_component(name "${file}" NAME)
   string(REGEX REPLACE "\\.in$" "" name "${name}")
   install(CODE "set(VMNET_BIN \"\${CMAKE_INSTALL_PREFIX}/bin\")
                 set(VMNET_SUDO_GROUP \"${VMNET_SUDO_GROUP}\")
-                configure_file(\"${CMAKE_SOURCE_DIR}/${file}\" \"${generated}/${name}\" @ONLY)")
-  install(FILES "${generated}/${name}" DESTINATION "${folder}")
+                set(installed \"\${CMAKE_INSTALL_PREFIX}/${folder}/${name}\")
+                message(STATUS \"Installing: \$ENV{DESTDIR}\${installed}\")
+                configure_file(\"${CMAKE_SOURCE_DIR}/${file}\" \"\$ENV{DESTDIR}\${installed}\"
+                               @ONLY NO_SOURCE_PERMISSIONS)
+                list(APPEND CMAKE_INSTALL_MANIFEST_FILES \"\${installed}\")")
 endfunction()
 
 install_for_prefix(packaging/sudoers.d/vmnet-helper.in share/doc/vmnet-helper/sudoers.d)
