@@ -34,7 +34,8 @@ class SystemCallFilter {
   };
 
   std::unique_ptr<void, Release> filter_;
-  int error_ = 0;  // the first, as libseccomp says it: 0 or a negative errno
+  [[maybe_unused]] int error_ = 0;  // the first, as libseccomp says it: 0 or a negative errno;
+                                    // sandbox_absent.cc has no use for it
 };
 
 // Conditions on argument number `index`.

@@ -43,8 +43,9 @@ struct Batch {
 // From here on the kernel refuses this thread's writes of more than two parts.
 void refuse_merged_frames() {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-  ASSERT_EQ(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(writev), 1,
-                             SCMP_A2(SCMP_CMP_GT, 2)),
+  const scmp_arg_cmp more_than_two{.arg = 2, .op = SCMP_CMP_GT, .datum_a = 2, .datum_b = 0};
+  ASSERT_EQ(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(writev), 1,
+                                   &more_than_two),
             0);
   ASSERT_EQ(seccomp_load(filter), 0);
   seccomp_release(filter);
