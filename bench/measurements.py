@@ -3,15 +3,13 @@
 import json
 import os
 import pathlib
-import signal
-import socket
 import subprocess
 import time
 
 from contestants import TOOLS, CannotRun, Guest, in_namespace
-from support import installation
-from support.helper import descendants, status
+from support.helper import status
 from support.lab import CommandFailed, end
+from support.measure import Start
 from support.snapshot import wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -187,43 +185,17 @@ def vm_to_vm(contestant, seconds):
         contestant.close_others()
 
 
-class Start:
-    """A helper started with as little between the clock and its exec as Python allows: the time to
-    its JSON line in milliseconds, and the line. Its other end is `vm`."""
-
-    def __init__(self, namespace):
-        def work():
-            helper_end, self.vm = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-            os.set_inheritable(helper_end.fileno(), True)
-            read_end, write_end = os.pipe()
-            program = str(installation.PREFIX / "bin" / "vmnet-helper")
-            begin = time.monotonic()
-            self.pid = os.posix_spawn(program, [program, "--fd", str(helper_end.fileno())], {},
-                                      file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1)])
-            os.close(write_end)
-            with os.fdopen(read_end) as out:
-                line = out.readline()
-                self.milliseconds = (time.monotonic() - begin) * 1000
-            helper_end.close()
-            self.json = json.loads(line) if line else None
-            return True
-
-        in_namespace(namespace, work)
-        if self.json is None:
-            raise CannotRun("a helper did not start")
-
-    def pids(self):
-        return [self.pid, *descendants(self.pid)]
-
-    def stop(self):
-        os.kill(self.pid, signal.SIGTERM)
-        os.waitpid(self.pid, 0)
-        self.vm.close()
+def start_helper(namespace):
+    """A measured start (measure.Start) in the network namespace."""
+    start = in_namespace(namespace, Start)
+    if start.json is None:
+        raise CannotRun("a helper did not start")
+    return start
 
 
 def start_alone(contestant):
     """A start beside the contestant's own VM."""
-    start = Start(contestant.host)
+    start = start_helper(contestant.host)
     metrics = {"start_ms": start.milliseconds, "memory_mib": resident_mib(start.pids())}
     start.stop()
     return metrics

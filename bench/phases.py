@@ -7,7 +7,8 @@ import sys
 import measurements
 import real_vm
 import scaling
-from contestants import CannotRun, Contestant, Guest, all_contestants, baselines
+from contestants import CannotRun, Contestant, Guest
+from line_up import all_contestants, baselines
 from results import TO_HOST, TO_VM, Results
 from support.lab import CommandFailed
 

@@ -59,8 +59,8 @@ def test_verdicts(target, value, verdict):
 
 
 def test_every_target_names_contestants_that_exist():
-    import contestants
-    names = {contestant.name for contestant in contestants.all_contestants()}
+    import line_up
+    names = {contestant.name for contestant in line_up.all_contestants()}
     assert {name for target in bench.TARGETS for name in (target.of, target.to)} <= names
 
 

@@ -1,6 +1,7 @@
 """Prints, and does not judge: how long a helper takes from exec to its JSON line, alone and beside
 12 others, and how much memory its processes hold. Run inside enter_lab by scripts/test."""
 
+import json
 import os
 import pathlib
 import signal
@@ -11,7 +12,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from support import installation  # noqa: E402
-from support.helper import cable, helper_processes, status  # noqa: E402
+from support.helper import cable, descendants, helper_processes, status  # noqa: E402
 from support.lab import PYTHON, Lab  # noqa: E402
 
 ROUNDS = 15
@@ -19,7 +20,9 @@ OTHERS = 12
 
 
 class Start:
-    """One helper started with as little between the clock and its exec as Python allows."""
+    """A helper started in the caller's namespace with as little between the clock and its exec as
+    Python allows: `milliseconds` to its JSON line, and the line, None if there was none. Its other
+    end is `vm`."""
 
     def __init__(self):
         helper_end, self.vm = cable()
@@ -34,8 +37,10 @@ class Start:
             line = out.readline()
             self.milliseconds = (time.monotonic() - begin) * 1000
         helper_end.close()
-        if not line:
-            sys.exit("measure: a helper did not start")
+        self.json = json.loads(line) if line else None
+
+    def pids(self):
+        return [self.pid, *descendants(self.pid)]
 
     def stop(self):
         os.kill(self.pid, signal.SIGTERM)
@@ -43,11 +48,18 @@ class Start:
         self.vm.close()
 
 
+def started():
+    helper = Start()
+    if helper.json is None:
+        sys.exit("measure: a helper did not start")
+    return helper
+
+
 def start_times():
     """Milliseconds from exec to JSON of ROUNDS helpers, one after the other."""
     times = []
     for _ in range(ROUNDS):
-        helper = Start()
+        helper = started()
         times.append(helper.milliseconds)
         helper.stop()
     return times
@@ -61,7 +73,7 @@ def show(title, times):
 
 def inside():
     alone = show("no other VM", start_times())
-    others = [Start() for _ in range(OTHERS)]
+    others = [started() for _ in range(OTHERS)]
     beside = show(f"{OTHERS} other VMs", start_times())
     worker = others[0].pid
     keeper = next(pid for pid in helper_processes()
