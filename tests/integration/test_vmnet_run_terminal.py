@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support.fake_helper import FakeHelperLab, Shell
+from support.fake_helper import FakeHelperLab, Shell, state, wait_until
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def shell(lab):
     shell.close()
 
 
-READER = "/bin/sh -c 'echo ready; read line; echo got=$line; exit 5'"
+READER = "/bin/sh -c 'echo command $$ >> $LOG; echo ready; read line; echo got=$line; exit 5'"
 
 
 def write_script(lab, text):
@@ -85,7 +85,10 @@ def test_suspend_and_continue(lab, shell, through_script):
     shell.expect("ready\r\n")
     shell.type("\x1a", end="")
     shell.expect("Stopped")
-    shell.expect("$ ")  # what is typed before is lost to bash's change of the terminal's modes
+    # The shell waits for its own child only: until the reader has stopped too, a read that it is in
+    # still takes a key.
+    reader = lab.logged_pid("command")
+    wait_until(lambda: state(reader) == "T", "the reader's stop")
     shell.type("echo at the sh'ell'")
     shell.expect("at the shell")
     shell.type("fg")

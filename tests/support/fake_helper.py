@@ -121,7 +121,7 @@ class Shell:
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            env = dict(lab.env, PS1="$ ", PS2="", TERM="dumb")
+            env = dict(lab.env, PS1="", PS2="", TERM="dumb")
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"], env)
         self.type("stty -echo; echo hel'lo'")
         self.expect("hello\r\n")
