@@ -14,29 +14,19 @@
 namespace vmnet {
 namespace {
 
-constexpr std::array kAllowed = {
-    // Frames: the VM's socket, the TAP; asking about the VM's end; DHCP replies.
-    SCMP_SYS(recvmmsg),
+// Whatever carries the frames.
+constexpr std::array kAllowedAlways = {
     SCMP_SYS(recvfrom),
-    SCMP_SYS(sendmmsg),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(sendto),
     SCMP_SYS(read),
     SCMP_SYS(write),
-    SCMP_SYS(writev),
     // Waiting.
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(futex),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(restart_syscall),
-    // The next client of a bound socket.
-    SCMP_SYS(connect),
-    SCMP_SYS(getpeername),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(pidfd_open),
-    SCMP_SYS(close),
     // The end.
+    SCMP_SYS(close),
     SCMP_SYS(rt_sigreturn),
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(shutdown),
@@ -49,32 +39,18 @@ constexpr std::array kAllowed = {
     SCMP_SYS(madvise),
 };
 
-// --tap: the kernel carries the frames. The socket for the VM's requests could send on any device,
-// the host's uplink for one, by a call that names it: sendto() is left without an address and
-// sendmsg(), where the filter cannot see that, to the VM's socket. connect() and sendmmsg() are not
-// there, nor a call that would give another socket that number.
-constexpr std::array kAllowedNative = {
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(read),
-    SCMP_SYS(write),
-    // Waiting.
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
-    SCMP_SYS(futex),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(restart_syscall),
-    // The end.
-    SCMP_SYS(close),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(shutdown),
-    SCMP_SYS(wait4),
-    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
-    // The allocator.
-    SCMP_SYS(brk),
-    SCMP_SYS(munmap),
-    SCMP_SYS(madvise),
+constexpr std::array kAllowedForwarding = {
+    // Frames: the VM's socket, the TAP; asking about the VM's end; DHCP replies.
+    SCMP_SYS(recvmmsg),
+    SCMP_SYS(sendmmsg),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(writev),
+    // The next client of a bound socket.
+    SCMP_SYS(connect),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(pidfd_open),
 };
 
 }  // namespace
@@ -83,13 +59,17 @@ Status restrict_files() { return restrict_files_to({}); }
 
 Status restrict_system_calls(const SystemCallNeeds& needs) {
   SystemCallFilter filter;
+  filter.allow(kAllowedAlways);
   if (needs.native_vm_socket) {
-    filter.allow(kAllowedNative);
+    // The kernel carries the frames. The socket for the VM's requests could send on any device, the
+    // host's uplink for one, by a call that names it: sendto() is left without an address and
+    // sendmsg(), where the filter cannot see that, to the VM's socket. connect() and sendmmsg() are
+    // not there, nor a call that would give another socket that number.
     filter.allow(SCMP_SYS(sendmsg),
                  {argument_is(0, static_cast<uint64_t>(*needs.native_vm_socket))});
     filter.allow(SCMP_SYS(sendto), {argument_is(4, 0)});
   } else {
-    filter.allow(kAllowed);
+    filter.allow(kAllowedForwarding);
   }
   // Memory, but none that can be executed.
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
