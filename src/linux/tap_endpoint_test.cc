@@ -44,9 +44,9 @@ struct Batch {
 void refuse_merged_frames() {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   const scmp_arg_cmp more_than_two{.arg = 2, .op = SCMP_CMP_GT, .datum_a = 2, .datum_b = 0};
-  ASSERT_EQ(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(writev), 1,
-                                   &more_than_two),
-            0);
+  ASSERT_EQ(
+      seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(writev), 1, &more_than_two),
+      0);
   ASSERT_EQ(seccomp_load(filter), 0);
   seccomp_release(filter);
 }
