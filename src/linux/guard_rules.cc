@@ -37,19 +37,39 @@ void drop_link_local_groups(NftChain& chain) {
 }
 
 // A second VLAN tag (receivers strip nested priority tags) and SNAP (some systems take IP in it)
-// would carry what the rules behind this do not see. The kernel itself takes one tag off.
+// would carry what the rules for IP and ARP do not see. The kernel itself takes one tag off.
 void drop_wrapped_packets(NftChain& chain) {
   static constexpr std::array<uint16_t, 2> kVlanTypes{ETH_P_8021Q, ETH_P_8021AD};
   chain.rule().meta_protocol_in(kVlanTypes).drop();
   chain.rule().meta_protocol(kLlc).network_bytes(0, {0xaa, 0xaa}).drop();
 }
 
-void drop_gateway_impostors(NftChain& chain, const RuleConfig& config) {
-  chain.rule().ether_saddr(config.gateway_mac).drop();
-  if (config.gateway_ipv4) {
-    chain.rule().ip_saddr(*config.gateway_ipv4).drop();
-    chain.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
-  }
+// DHCP and router advertisements are answered before the TAP, so none of it belongs behind it. A
+// client takes an offer from any port, so its own ports are closed as well as the server's.
+void drop_dhcp(NftChain& chain) {
+  static constexpr std::array<uint16_t, 2> kServerPorts{67, 547};
+  static constexpr std::array<uint16_t, 3> kTargetPorts{67, 68, 546};
+  chain.rule().udp_sport_in(kServerPorts).drop();
+  chain.rule().udp_dport_in(kTargetPorts).drop();
+}
+
+void drop_rogue_neighbour_discovery(NftChain& chain) {
+  static constexpr std::array<uint8_t, 3> kRouterTypes{kRouterSolicit, kRouterAdvert, kRedirect};
+  static constexpr std::array<uint8_t, 2> kNeighborTypes{kNeighborSolicit, kNeighborAdvert};
+  // Hop-by-hop, routing, fragment, destination options: behind a fragment header they hide what
+  // the packet is until it is whole again (RFC 7112).
+  static constexpr std::array<uint8_t, 4> kExtensionHeaders{0, 43, 44, 60};
+  chain.rule().icmpv6_type_in(kRouterTypes).drop();
+  chain.rule().icmpv6_type_in(kNeighborTypes).exthdr_frag_exists().drop();
+  chain.rule().frag_nexthdr_in(kExtensionHeaders).drop();
+}
+
+void rule_ipv4(NftChain& chain, const RuleConfig& config) {
+  if (config.gateway_ipv4) chain.rule().ip_saddr(*config.gateway_ipv4).drop();
+  drop_dhcp(chain);
+}
+
+void rule_ipv6(NftChain& chain, const RuleConfig& config) {
   for (const auto& gateway : {config.gateway_link_local, config.gateway_ula}) {
     if (!gateway) continue;
     chain.rule().ip6_saddr(*gateway).drop();
@@ -58,23 +78,8 @@ void drop_gateway_impostors(NftChain& chain, const RuleConfig& config) {
         .transport_bytes(kNeighborAdvertTarget, {gateway->bytes.begin(), gateway->bytes.end()})
         .drop();
   }
-}
-
-// DHCP and router advertisements are answered before the TAP, so none of it belongs behind it. A
-// client takes an offer from any port, so its own ports are closed as well as the server's.
-void drop_rogue_servers(NftChain& chain) {
-  static constexpr std::array<uint16_t, 2> kServerPorts{67, 547};
-  static constexpr std::array<uint16_t, 3> kTargetPorts{67, 68, 546};
-  static constexpr std::array<uint8_t, 3> kRouterTypes{kRouterSolicit, kRouterAdvert, kRedirect};
-  static constexpr std::array<uint8_t, 2> kNeighborTypes{kNeighborSolicit, kNeighborAdvert};
-  // Hop-by-hop, routing, fragment, destination options: behind a fragment header they hide what
-  // the packet is until it is whole again (RFC 7112).
-  static constexpr std::array<uint8_t, 4> kExtensionHeaders{0, 43, 44, 60};
-  chain.rule().udp_sport_in(kServerPorts).drop();
-  chain.rule().udp_dport_in(kTargetPorts).drop();
-  chain.rule().icmpv6_type_in(kRouterTypes).drop();
-  chain.rule().icmpv6_type_in(kNeighborTypes).exthdr_frag_exists().drop();
-  chain.rule().frag_nexthdr_in(kExtensionHeaders).drop();
+  drop_dhcp(chain);
+  drop_rogue_neighbour_discovery(chain);
 }
 
 }  // namespace
@@ -85,9 +90,16 @@ NftTable ingress_table(const RuleConfig& config) {
       table.chain("from_vm", {.number = NF_NETDEV_INGRESS, .priority = 0, .device = config.tap});
   drop_link_local_groups(from_vm);
   if (config.mode == Mode::kBridged) return table;
+  from_vm.rule().ether_saddr(config.gateway_mac).drop();
+  // Every frame of the VM comes here: what is IP meets no rule of anything else.
+  NftChain& ipv4 = table.chain("ipv4_from_vm");
+  NftChain& ipv6 = table.chain("ipv6_from_vm");
+  from_vm.rule().meta_protocol(ETH_P_IP).go_to(ipv4.name());
+  from_vm.rule().meta_protocol(ETH_P_IPV6).go_to(ipv6.name());
+  if (config.gateway_ipv4) from_vm.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
   drop_wrapped_packets(from_vm);
-  drop_gateway_impostors(from_vm, config);
-  drop_rogue_servers(from_vm);
+  rule_ipv4(ipv4, config);
+  rule_ipv6(ipv6, config);
   return table;
 }
 
