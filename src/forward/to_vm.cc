@@ -1,15 +1,22 @@
 #include "forward/to_vm.h"
 
+#include <cstring>
+
 namespace vmnet {
+namespace {
+
+constexpr size_t kCacheLine = 64;
+
+}  // namespace
 
 ToVm::ToVm(const DataPathOptions& options, PathMtus* paths)
     : options_(options),
       paths_(paths),
-      scratch_(std::make_unique_for_overwrite<uint8_t[]>(kScratchHeaders * Segmenter::kMaxHeader)) {
-}
+      stride_((options.max_segment_frame() + kCacheLine - 1) / kCacheLine * kCacheLine),
+      copied_(std::make_unique_for_overwrite<uint8_t[]>(kMaxCopied * stride_)) {}
 
 size_t ToVm::process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) {
-  headers_used_ = 0;
+  copies_ = 0;
   for (size_t slot = first; slot < in.count(); slot++) {
     switch (forward(in.frame(slot), out)) {
       case Outcome::kDone:
@@ -57,7 +64,7 @@ ToVm::Outcome ToVm::forward_split(const VirtioHeader& header, MutableBytes frame
   auto segmenter = Segmenter::create(header, frame, options_.max_segment_frame());
   if (!segmenter) return Outcome::kDropped;
   size_t count = segmenter->count();
-  if (!out.has_room(count, 2 * count) || headers_used_ + count > kScratchHeaders) {
+  if (!out.has_room(count, count) || copies_ + count > kMaxCopied) {
     return out.count() == 0 ? Outcome::kDropped : Outcome::kNoRoom;
   }
   size_t header_size = segmenter->header_size();
@@ -70,10 +77,10 @@ ToVm::Outcome ToVm::forward_split(const VirtioHeader& header, MutableBytes frame
       out.add_part(frame.first(header_size + payload.size()));
       continue;
     }
-    MutableBytes headers(&scratch_[headers_used_++ * Segmenter::kMaxHeader], header_size);
-    segmenter->write_header(i, payload, headers);
-    out.add_part(headers);
-    out.add_part(payload);
+    MutableBytes segment(&copied_[copies_++ * stride_], header_size + payload.size());
+    segmenter->write_header(i, payload, segment.first(header_size));
+    std::memcpy(segment.data() + header_size, payload.data(), payload.size());
+    out.add_part(segment);
   }
   return Outcome::kDone;
 }

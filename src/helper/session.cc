@@ -44,7 +44,7 @@ BatchSizes to_vm_sizes() {
   return {.read_slots = kReads,
           .slot_size = kMaxHostFrame,
           .write_frames = kSends,
-          .write_parts = 2 * kSends};
+          .write_parts = kSends};
 }
 
 }  // namespace

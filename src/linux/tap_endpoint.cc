@@ -81,7 +81,9 @@ Transfer TapEndpoint::write(const SendBatch& batch) {
 bool TapEndpoint::write_frame(std::span<const iovec> parts, Transfer& transfer) {
   ssize_t size = 0;
   do {
-    size = ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));
+    // The kernel imports no list of parts for a write(), and most frames are of one.
+    size = parts.size() == 1 ? ::write(fd_.get(), parts[0].iov_base, parts[0].iov_len)
+                             : ::writev(fd_.get(), parts.data(), static_cast<int>(parts.size()));
   } while (size < 0 && errno == EINTR);
   transfer.single_calls++;
   if (size < 0) return false;
