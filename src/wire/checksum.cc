@@ -20,22 +20,27 @@ constexpr uint16_t fold(uint64_t sum) {
   return static_cast<uint16_t>(sum);
 }
 
-// Four sums of 32-bit halves that cannot overflow below 2^34 bytes: independent additions without
-// carries, which a compiler may also turn into vector instructions.
+// The sum of 64-bit words is that of their high halves, 2^32 times, and that of their low ones.
+// Both stay below 2^64 for less than 2^34 bytes, so the low ones' are what is left of a sum of
+// whole words that may wrap. Additions without carries, four at a time: a compiler makes vector
+// instructions of them, one less for each word than for two masked halves.
 constexpr size_t kBlock = 32;
 
 uint64_t sum_blocks(const uint8_t*& at, size_t& left) {
-  uint64_t low[4] = {};
+  uint64_t whole[4] = {};
   uint64_t high[4] = {};
   for (; left >= kBlock; at += kBlock, left -= kBlock) {
     for (size_t i = 0; i < 4; i++) {
       auto word = load_native<uint64_t>(at + (i * 8));
-      low[i] += word & 0xffffffff;
+      whole[i] += word;
       high[i] += word >> 32;
     }
   }
   uint64_t sum = 0;
-  for (size_t i = 0; i < 4; i++) sum = add_with_carry(add_with_carry(sum, low[i]), high[i]);
+  for (size_t i = 0; i < 4; i++) {
+    uint64_t low = whole[i] - (high[i] << 32);
+    sum = add_with_carry(add_with_carry(sum, low), high[i]);
+  }
   return sum;
 }
 
