@@ -1,6 +1,8 @@
 #include "base/log.h"
 
 #include <array>
+#include <utility>
+#include <vector>
 
 #include <poll.h>
 #include <unistd.h>
@@ -17,6 +19,20 @@ bool standard_error_accepts_a_line() {
   return ::poll(&poll_entry, 1, 0) == 1 && (poll_entry.revents & POLLOUT) != 0;
 }
 
+constexpr size_t kMaxHeldLines = 100;
+
+struct HeldLines {
+  int holders = 0;
+  std::vector<std::string> lines;
+};
+HeldLines held;
+
+void write_line(const std::string& line) {
+  if (!standard_error_accepts_a_line()) return;
+  // A log that cannot be written has nowhere to be reported.
+  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
 }  // namespace
 
 void enable_debug_log() { debug_enabled = true; }
@@ -28,9 +44,15 @@ void log_line(LogLevel level, std::string_view part, std::string_view message) {
   if (level == LogLevel::kDebug && !debug_enabled) return;
   std::string line = fmt::format("{:<5} [{}] {}\n", kNames.at(static_cast<size_t>(level)), part,
                                  escaped(message, kMaxMessage));
-  if (!standard_error_accepts_a_line()) return;
-  // A log that cannot be written has nowhere to be reported.
-  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  if (held.holders == 0) return write_line(line);
+  if (held.lines.size() < kMaxHeldLines) held.lines.push_back(std::move(line));
+}
+
+void hold_log() { held.holders++; }
+
+void release_log() {
+  if (--held.holders > 0) return;
+  for (const std::string& line : std::exchange(held.lines, {})) write_line(line);
 }
 
 std::string escaped(std::string_view text, size_t max_length) {

@@ -22,6 +22,12 @@ bool debug_log_enabled();
 // Thread-safe. `part` is our own constant: options, network, dhcp, ...
 void log_line(LogLevel level, std::string_view part, std::string_view message);
 
+// Between the two lines are kept, the first hundred, and written by release_log(). Standard error
+// is the user's, and a write to it may last as long as the user likes (a file of a FUSE file
+// system): nobody may be kept waiting by it. One thread at a time; calls nest.
+void hold_log();
+void release_log();
+
 template <typename... Args>
 void log_debug(std::string_view part, fmt::format_string<Args...> format, Args&&... args) {
   if (debug_log_enabled()) {

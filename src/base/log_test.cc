@@ -42,6 +42,22 @@ std::string stderr_of(Action action) {
   return testing::internal::GetCapturedStderr();
 }
 
+TEST(Log, HeldLinesComeWhenTheLastHolderReleases) {
+  EXPECT_EQ(stderr_of([] {
+              hold_log();
+              hold_log();
+              log_warn("tap", "one");
+              release_log();
+              log_warn("tap", "two");
+            }),
+            "");
+  EXPECT_EQ(stderr_of([] {
+              release_log();
+              log_warn("tap", "three");
+            }),
+            "WARN  [tap] one\nWARN  [tap] two\nWARN  [tap] three\n");
+}
+
 TEST(Log, LevelsArePaddedToFive) {
   EXPECT_EQ(stderr_of([] { log_info("dhcp", "lease {}", 7); }), "INFO  [dhcp] lease 7\n");
   EXPECT_EQ(stderr_of([] { log_warn("tap", "slow"); }), "WARN  [tap] slow\n");

@@ -59,7 +59,10 @@ void ClientMonitor::log_news(const VmSocket::Client& client) {
   } else if (client.epoch != logged_epoch_) {
     log_info("socket", "the client has gone; waiting for the next");
   }
-  if (refused != logged_refused_) {
+  if (refused != logged_refused_ && client.unreachable_errno != 0) {
+    log_warn("socket", "cannot connect back to client '{}': {}", client.unreachable_path,
+             errno_text(client.unreachable_errno));
+  } else if (refused != logged_refused_) {
     log_warn("socket", "refused {} datagrams of others than the client", refused - logged_refused_);
   }
   logged_epoch_ = client.epoch;

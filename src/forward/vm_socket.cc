@@ -16,6 +16,14 @@ using Clock = std::chrono::steady_clock;
 // look at its stop signal again.
 constexpr int kMaxAdmissionRounds = 4;
 
+// A path ends with its NUL, if it has one; an abstract name begins with one.
+std::string path_of(const Sender& sender) {
+  if (!sender.has_name()) return {};
+  std::string_view name(sender.address.sun_path,
+                        sender.address_size - offsetof(sockaddr_un, sun_path));
+  return std::string(name.front() == '\0' ? name : name.substr(0, name.find('\0')));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<VmSocket>> VmSocket::connected(UniqueFd socket, size_t max_batch,
@@ -131,8 +139,13 @@ Transfer VmSocket::admit(ReceiveBatch& batch) {
 
 // With client_mutex_ held.
 bool VmSocket::attach(const Sender& sender) {
-  if (!connect_to(socket_.get(), sender)) return false;
+  if (!connect_to(socket_.get(), sender)) {
+    unreachable_errno_ = errno;
+    unreachable_ = sender;
+    return false;
+  }
   client_ = sender;
+  unreachable_errno_ = 0;
   filtering_ = true;
   epoch_.fetch_add(1, std::memory_order_release);
   client_changed_.raise();
@@ -156,14 +169,12 @@ void VmSocket::client_gone(uint64_t epoch) {
 VmSocket::Client VmSocket::client() const {
   std::scoped_lock lock(client_mutex_);
   uint64_t epoch = epoch_.load(std::memory_order_relaxed);
-  Client client{.epoch = epoch, .attached = is_attached(epoch), .pid = client_.pid, .path = {}};
-  if (client_.has_name()) {
-    std::string_view name(client_.address.sun_path,
-                          client_.address_size - offsetof(sockaddr_un, sun_path));
-    // A path ends with its NUL, if it has one; an abstract name begins with one.
-    client.path = name.front() == '\0' ? name : name.substr(0, name.find('\0'));
-  }
-  return client;
+  return {.epoch = epoch,
+          .attached = is_attached(epoch),
+          .pid = client_.pid,
+          .path = path_of(client_),
+          .unreachable_path = path_of(unreachable_),
+          .unreachable_errno = unreachable_errno_};
 }
 
 Transfer VmSocket::write(const SendBatch& batch) {

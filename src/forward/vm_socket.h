@@ -61,6 +61,10 @@ class VmSocket : public Endpoint, public FrameSink {
     bool attached = false;  // always, for a connected socket
     pid_t pid = 0;          // in our pid namespace; 0: not known
     std::string path;       // as the client bound it: not escaped; empty for a connected socket
+    // The last sender that could not be connected back to since there was a client, and why; 0:
+    // none.
+    std::string unreachable_path;
+    int unreachable_errno = 0;
   };
   // Any thread, outside the data path.
   Client client() const;
@@ -105,8 +109,10 @@ class VmSocket : public Endpoint, public FrameSink {
   std::atomic<uint64_t> epoch_;
   std::atomic<uint64_t> refused_ = 0;
 
-  mutable std::mutex client_mutex_;  // changes of epoch_, and client_
+  mutable std::mutex client_mutex_;  // changes of epoch_, and what follows
   Sender client_;
+  Sender unreachable_;
+  int unreachable_errno_ = 0;
 
   // Of the reading thread.
   DatagramReceiver receiver_;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -51,6 +52,16 @@ Status print(std::string_view text) {
   return {};
 }
 
+// The one line, unless told to stop first: who reads it may have stopped reading.
+Status print_line(const std::string& line, int stop_fd) {
+  std::array<pollfd, 2> entries = {pollfd{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0},
+                                   pollfd{.fd = stop_fd, .events = POLLIN, .revents = 0}};
+  while (poll(entries.data(), entries.size(), -1) < 0) {
+  }
+  if (entries[1].revents != 0) return fail_errno("stopped while starting", ECANCELED);
+  return print(line);
+}
+
 Status print_shared_interfaces() {
   auto names = list_shared_interfaces();
   if (!names) return pass(names);
@@ -59,18 +70,16 @@ Status print_shared_interfaces() {
   return print(lines);
 }
 
-Result<VmSide> open_vm_side(const VmSocketTarget& target, const RealUser& user,
-                            int start_directory) {
-  VmSide vm;
-  if (target.fd) {
-    auto socket = adopt_vm_socket(*target.fd);
-    if (!socket) return pass(socket);
-    vm.socket = std::move(*socket);
-    return vm;
-  }
-  vm.bound = true;
+Result<VmSide> adopt_vm_side(int fd) {
+  auto socket = adopt_vm_socket(fd);
+  if (!socket) return pass(socket);
+  return VmSide{.socket = std::move(*socket), .files = {}, .bound = false};
+}
+
+Result<VmSide> bind_vm_side(const std::string& path, const RealUser& user, int start_directory) {
+  VmSide vm{.socket = {}, .files = {}, .bound = true};
   auto opened = as_real_user(user, [&]() -> Status {
-    auto bound = bind_vm_socket(target.path, start_directory);
+    auto bound = bind_vm_socket(path, start_directory);
     if (!bound) return pass(bound);
     vm.socket = std::move(bound->socket);
     vm.files = std::move(bound->files);
@@ -134,7 +143,8 @@ Status forward(const Options& options, const StartContext& context, const RealUs
     return restricted;
   }
 
-  if (auto printed = print(to_json(interface.description()) + "\n"); !printed) return printed;
+  auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
+  if (!printed) return printed;
   return outcome((*session)->run());
 }
 
@@ -148,26 +158,29 @@ Status serve_native(const StartContext& context, const RealUser& user, const VmS
   needs.native_vm_socket = vm.socket.get();
   if (auto restricted = restrict_system_calls(needs); !restricted) return restricted;
 
-  if (auto printed = print(to_json(interface.description()) + "\n"); !printed) return printed;
+  auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
+  if (!printed) return printed;
   if (auto handed = session.hand_over(); !handed) return handed;
   return outcome(session.run());
 }
 
 Status run_helper(const Options& options, const StartContext& context) {
+  Result<VmSide> vm;
+  // First: a descriptor of our own could have the number of one that was not handed down.
+  if (options.target.fd) vm = adopt_vm_side(*options.target.fd);
+  if (!vm) return pass(vm);
   constexpr std::array kStopSignals = {SIGTERM, SIGINT};
   auto stop = SignalWatch::start(kStopSignals);
   if (!stop) return pass(stop);
   if (auto privileged = check_privilege(); !privileged) return privileged;
   auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
   if (!user) return pass(user);
-  auto vm = open_vm_side(options.target, *user, context.directory.get());
+  if (!options.target.fd) {
+    vm = bind_vm_side(options.target.path, *user, context.directory.get());
+  }
   if (!vm) return pass(vm);
   auto interface = start_interface(options.network, *user, vm->files, vm->socket.get(), stop->fd());
-  if (!interface) {
-    if (interface.error().os_errno != ECANCELED) return pass(interface);
-    log_debug("helper", "stopped while starting");
-    return {};
-  }
+  if (!interface) return pass(interface);
   Status result = options.network.hand_over_device
                       ? serve_native(context, *user, *vm, **interface, stop->fd())
                       : forward(options, context, *user, std::move(*vm), **interface, stop->fd());
@@ -205,6 +218,10 @@ int main(int argc, char** argv) {
   if (argc < 1) return 1;
   auto result = vmnet::run({argv, static_cast<size_t>(argc)});
   if (result) return 0;
+  if (result.error().os_errno == ECANCELED) {
+    vmnet::log_debug("helper", "{}", result.error().message);
+    return 0;
+  }
   vmnet::log_error("helper", "{}", result.error().message);
   return 1;
 }

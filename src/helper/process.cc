@@ -26,9 +26,19 @@ namespace {
 // Sockets, what the platform's network holds, standard ones: two dozen, with room.
 constexpr rlim_t kDescriptors = 64;
 
+// glibc has closed the gaps of a setuid program before main(), with a /dev/null that cannot be
+// written to (csu/check_fds.c).
+bool is_stand_in(int fd) {
+  struct stat held{};
+  struct stat null{};
+  return fd != STDIN_FILENO && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY &&
+         fstat(fd, &held) == 0 && stat("/dev/null", &null) == 0 && held.st_rdev == null.st_rdev;
+}
+
 Status open_standard_descriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-    if (fcntl(fd, F_GETFD) >= 0) continue;
+    if (fcntl(fd, F_GETFD) >= 0 && !is_stand_in(fd)) continue;
+    close(fd);
     // The lowest free number is `fd`, since those below it are open.
     if (open("/dev/null", O_RDWR) != fd) return fail_errno("cannot open /dev/null", errno);
   }

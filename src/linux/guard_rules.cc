@@ -1,6 +1,7 @@
 #include "linux/guard_rules.h"
 
 #include <array>
+#include <chrono>
 
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
@@ -82,6 +83,49 @@ void rule_ipv6(NftChain& chain, const RuleConfig& config) {
   drop_rogue_neighbour_discovery(chain);
 }
 
+// The host remembers its neighbours in one table for all networks, a thousand and full: whoever
+// speaks from many addresses, or has the gateway look for many, could fill it, and the host would
+// reach nobody new. So a VM has so many at a time.
+constexpr uint32_t kMaxVmAddresses = 64;
+constexpr std::chrono::minutes kVmAddressTimeout{1};
+constexpr const char* kVmIpv4Set = "vm_ipv4";
+constexpr const char* kVmIpv6Set = "vm_ipv6";
+constexpr int kSmallSubnet = 24;  // has few addresses anyway
+
+NftSet address_set(const char* name, NftType type) {
+  return {.name = name, .type = type, .max_size = kMaxVmAddresses, .timeout = kVmAddressTimeout};
+}
+
+void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& config) {
+  table.set(address_set(kVmIpv6Set, kNftIpv6Address));
+  NftChain& target = table.chain("ipv6_target");
+  NftChain& source = table.chain("ipv6_source");
+  ipv6.rule()
+      .ip6_daddr({.address = *config.ipv6_prefix, .length = 64})
+      .ether_daddr(config.gateway_mac)
+      .go_to(target.name());
+  ipv6.rule().go_to(source.name());
+  target.rule().update_ip6_daddr(kVmIpv6Set).go_to(source.name());
+  target.rule().drop();
+  source.rule().update_ip6_saddr(kVmIpv6Set).accept();
+  source.rule().drop();
+}
+
+void bound_ipv4_addresses(NftTable& table, NftChain& ipv4, NftChain& from_vm,
+                          const RuleConfig& config) {
+  table.set(address_set(kVmIpv4Set, kNftIpv4Address));
+  NftChain& target = table.chain("ipv4_target");
+  NftChain& source = table.chain("ipv4_source");
+  ipv4.rule().ip_daddr(*config.subnet).ether_daddr(config.gateway_mac).go_to(target.name());
+  ipv4.rule().go_to(source.name());
+  from_vm.rule().meta_protocol(ETH_P_ARP).go_to(source.name());
+  target.rule().update_ip_daddr(kVmIpv4Set).go_to(source.name());
+  target.rule().drop();
+  source.rule().update_ip_saddr(kVmIpv4Set).accept();
+  source.rule().update_arp_saddr_ip(kVmIpv4Set).accept();
+  source.rule().drop();
+}
+
 }  // namespace
 
 NftTable ingress_table(const RuleConfig& config) {
@@ -100,6 +144,10 @@ NftTable ingress_table(const RuleConfig& config) {
   drop_wrapped_packets(from_vm);
   rule_ipv4(ipv4, config);
   rule_ipv6(ipv6, config);
+  if (config.ipv6_prefix) bound_ipv6_addresses(table, ipv6, config);
+  if (config.subnet && config.subnet->prefix_length < kSmallSubnet) {
+    bound_ipv4_addresses(table, ipv4, from_vm, config);
+  }
   return table;
 }
 

@@ -77,6 +77,9 @@ Result<NetworkLock> NetworkLock::acquire(NetlinkSocket& socket, int cancel_fd,
   return fail_errno("waiting for the network's lock was given up", ECANCELED);
 }
 
+// What is logged from here on would hold up whoever waits for the lock.
+NetworkLock::NetworkLock(NetlinkSocket& socket) : socket_(&socket) { hold_log(); }
+
 NetworkLock::~NetworkLock() {
   if (socket_ == nullptr) return;
   // Deleting is faster than letting the kernel find the table when the socket closes; where it
@@ -86,6 +89,7 @@ NetworkLock::~NetworkLock() {
   if (auto removed = batch.commit(*socket_); !removed) {
     log_debug("network", "the lock is released late: {}", removed.error().message);
   }
+  release_log();
 }
 
 }  // namespace vmnet

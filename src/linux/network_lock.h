@@ -16,7 +16,8 @@ namespace vmnet {
 
 inline constexpr std::chrono::seconds kNetworkLockTimeout{10};
 
-// Holds the lock of the caller's network namespace until destroyed. Releasing deletes the table,
+// Holds the lock of the caller's network namespace until destroyed, and the log with it (hold_log):
+// the user's standard error must not hold up others. Releasing deletes the table,
 // which takes microseconds; closing the socket soon after that waits for the kernel to tidy up (8
 // to 25 ms on 6.18), so a process in a hurry lends a socket that it keeps.
 class NetworkLock {
@@ -34,7 +35,7 @@ class NetworkLock {
   ~NetworkLock();
 
  private:
-  explicit NetworkLock(NetlinkSocket& socket) : socket_(&socket) {}
+  explicit NetworkLock(NetlinkSocket& socket);
 
   NetlinkSocket* socket_;  // null: moved from
 };

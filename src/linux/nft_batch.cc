@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <fmt/format.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -94,6 +95,8 @@ void NftBatch::create_set(const NftTable& table, const NftSet& set, std::string_
   uint32_t flags = 0;
   if (set.name.empty()) flags |= NFT_SET_ANONYMOUS | NFT_SET_CONSTANT;
   if (set.interval) flags |= NFT_SET_INTERVAL;
+  bool dynamic = set.timeout.count() > 0;
+  if (dynamic) flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
   NftMessage message(NFT_MSG_NEWSET, NLM_F_CREATE, table.family());
   message.put_string(NFTA_SET_TABLE, table.name());
   message.put_string(NFTA_SET_NAME, name);
@@ -101,6 +104,10 @@ void NftBatch::create_set(const NftTable& table, const NftSet& set, std::string_
   put_nft_u32(message, NFTA_SET_KEY_TYPE, set.type.id);
   put_nft_u32(message, NFTA_SET_KEY_LEN, set.type.length);
   put_nft_u32(message, NFTA_SET_ID, id);
+  if (dynamic) {
+    uint64_t timeout = htobe64(static_cast<uint64_t>(set.timeout.count()));
+    message.put_bytes(NFTA_SET_TIMEOUT, &timeout, sizeof(timeout));
+  }
   // A known size lets the kernel choose a fixed hash table, the cheapest lookup.
   auto size = set.name.empty() ? static_cast<uint32_t>(set.elements.size()) : set.max_size;
   if (size > 0) {

@@ -16,6 +16,7 @@ namespace {
 constexpr uint32_t kIpv4Source = 12;
 constexpr uint32_t kIpv4Destination = 16;
 constexpr uint32_t kIpv6Source = 8;
+constexpr uint32_t kIpv6Destination = 24;
 constexpr uint32_t kArpSenderIp = 14;
 constexpr uint32_t kUdpSource = 0;
 constexpr uint32_t kUdpDestination = 2;
@@ -241,6 +242,11 @@ NftRule& NftRule::ip6_saddr(const Ipv6Prefix& prefix) {
   return need_protocol(ETH_P_IPV6).address(kIpv6Source, prefix.address.bytes, prefix.length, true);
 }
 
+NftRule& NftRule::ip6_daddr(const Ipv6Prefix& prefix) {
+  return need_protocol(ETH_P_IPV6)
+      .address(kIpv6Destination, prefix.address.bytes, prefix.length, true);
+}
+
 NftRule& NftRule::ip6_saddr_not(const Ipv6Prefix& prefix) {
   return need_protocol(ETH_P_IPV6).address(kIpv6Source, prefix.address.bytes, prefix.length, false);
 }
@@ -256,6 +262,33 @@ NftRule& NftRule::ip6_saddr_not_in(std::span<const Ipv6Prefix> prefixes) {
   }
   std::ranges::sort(set.elements, {}, &NftElement::key);
   return lookup(std::move(set), true);
+}
+
+NftRule& NftRule::update(uint16_t ether_type, uint32_t offset, uint32_t length,
+                         std::string_view set) {
+  return need_protocol(ether_type)
+      .load(NFT_PAYLOAD_NETWORK_HEADER, offset, length)
+      .add(NftUpdate{.set = std::string(set)});
+}
+
+NftRule& NftRule::update_arp_saddr_ip(std::string_view set) {
+  return update(ETH_P_ARP, kArpSenderIp, 4, set);
+}
+
+NftRule& NftRule::update_ip_saddr(std::string_view set) {
+  return update(ETH_P_IP, kIpv4Source, 4, set);
+}
+
+NftRule& NftRule::update_ip_daddr(std::string_view set) {
+  return update(ETH_P_IP, kIpv4Destination, 4, set);
+}
+
+NftRule& NftRule::update_ip6_saddr(std::string_view set) {
+  return update(ETH_P_IPV6, kIpv6Source, 16, set);
+}
+
+NftRule& NftRule::update_ip6_daddr(std::string_view set) {
+  return update(ETH_P_IPV6, kIpv6Destination, 16, set);
 }
 
 NftRule& NftRule::exthdr_frag_exists() {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -71,6 +72,10 @@ struct NftLookup {
   bool inverted = false;
   bool operator==(const NftLookup&) const = default;
 };
+struct NftUpdate {  // puts the register into a set; ends the rule where the set is full
+  std::string set;
+  bool operator==(const NftUpdate&) const = default;
+};
 struct NftVerdict {
   int32_t code = 0;
   std::string chain;  // of goto
@@ -80,7 +85,7 @@ struct NftMasquerade {
   bool operator==(const NftMasquerade&) const = default;
 };
 using NftExpression = std::variant<NftMeta, NftPayload, NftIpv6Header, NftConntrack, NftMask,
-                                   NftCompare, NftLookup, NftVerdict, NftMasquerade>;
+                                   NftCompare, NftLookup, NftUpdate, NftVerdict, NftMasquerade>;
 
 // A type of set elements: nft's own number for it (by which nft prints them) and its size.
 struct NftType {
@@ -90,6 +95,7 @@ struct NftType {
   bool operator==(const NftType&) const = default;
 };
 inline constexpr NftType kNftNetfilterProtocol{.id = 2, .length = 1};
+inline constexpr NftType kNftIpv4Address{.id = 7, .length = 4};
 inline constexpr NftType kNftIpv6Address{.id = 8, .length = 16};
 inline constexpr NftType kNftEtherAddress{.id = 9, .length = 6};
 inline constexpr NftType kNftEtherType{.id = 10, .length = 2};
@@ -109,6 +115,8 @@ struct NftSet {
   NftType type{};
   bool interval = false;
   uint32_t max_size = 0;  // 0: no bound
+  // Not 0: rules add elements, which leave when they were not added again for so long.
+  std::chrono::milliseconds timeout{0};
   std::vector<NftElement> elements;
   bool operator==(const NftSet&) const = default;
 };
@@ -151,8 +159,16 @@ class NftRule {
   NftRule& ip_saddr(const Ipv4Subnet& subnet);
   NftRule& ip_saddr_not(const Ipv4Subnet& subnet);
   NftRule& ip_daddr(const Ipv4Subnet& subnet);
+  // The addresses that a packet names, into a set with a timeout.
+  NftRule& update_arp_saddr_ip(std::string_view set);
+  NftRule& update_ip_saddr(std::string_view set);
+  NftRule& update_ip_daddr(std::string_view set);
+  NftRule& update_ip6_saddr(std::string_view set);
+  NftRule& update_ip6_daddr(std::string_view set);
+
   NftRule& ip6_saddr(const Ipv6& address) { return ip6_saddr({.address = address, .length = 128}); }
   NftRule& ip6_saddr(const Ipv6Prefix& prefix);
+  NftRule& ip6_daddr(const Ipv6Prefix& prefix);
   NftRule& ip6_saddr_not(const Ipv6Prefix& prefix);
   NftRule& ip6_saddr_not_in(std::span<const Ipv6Prefix> prefixes);
 
@@ -187,6 +203,7 @@ class NftRule {
   NftRule& load(uint32_t base, uint32_t offset, uint32_t length);
   NftRule& compare(NftBytes value, bool equal = true);
   NftRule& lookup(NftSet set, bool inverted = false);
+  NftRule& update(uint16_t ether_type, uint32_t offset, uint32_t length, std::string_view set);
   NftRule& interface(bool incoming, std::string_view pattern, bool equal);
   NftRule& address(uint32_t offset, std::span<const uint8_t> value, int prefix_length, bool equal);
   NftRule& conntrack_bits(uint32_t key, uint32_t bits);

@@ -114,6 +114,15 @@ TEST(NftRule, LooksUpNamedAndOwnSets) {
       (NftSet{.type = kNftInetService, .elements = {{.key = {0, 67}}, {.key = {0x02, 0x23}}}}));
 }
 
+TEST(NftRule, PutsAddressesIntoSets) {
+  NftRule rule(NftFamily::kNetdev);
+  rule.update_ip6_saddr("vm_ipv6").accept();
+  Expressions expected{NftMeta{.key = NFT_META_PROTOCOL}, NftCompare{.value = {0x86, 0xdd}},
+                       NftPayload{.base = NFT_PAYLOAD_NETWORK_HEADER, .offset = 8, .length = 16},
+                       NftUpdate{.set = "vm_ipv6"}, NftVerdict{.code = NF_ACCEPT}};
+  EXPECT_EQ(rule.expressions(), expected);
+}
+
 TEST(NftRule, TestsConntrackBitsInTheHostsOrder) {
   NftRule rule(NftFamily::kInet);
   rule.ct_state(6).accept();

@@ -80,6 +80,14 @@ class ExpressionWriter {
     });
   }
 
+  void operator()(const NftUpdate& update) const {
+    write("dynset", [&] {
+      message_.put_string(NFTA_DYNSET_SET_NAME, update.set);
+      put_nft_u32(message_, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+      put_nft_u32(message_, NFTA_DYNSET_SREG_KEY, kRegister);
+    });
+  }
+
   void operator()(const NftVerdict& verdict) const {
     write("immediate", [&] {
       put_nft_u32(message_, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);

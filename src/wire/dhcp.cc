@@ -1,6 +1,7 @@
 #include "wire/dhcp.h"
 
 #include <algorithm>
+#include <array>
 
 #include "wire/bytes.h"
 #include "wire/checksum.h"
@@ -107,15 +108,43 @@ void add_lease(DhcpWriter& writer, std::chrono::seconds lease) {
   writer.add_u32(DhcpOption::kRebindingTime, seconds - (seconds / 8));
 }
 
-void add_network(DhcpWriter& writer, const DhcpConfig& config) {
-  // RFC 2132, section 3.3: the mask comes before the router.
-  writer.add(DhcpOption::kSubnetMask, config.subnet.mask());
-  if (config.router) writer.add(DhcpOption::kRouter, *config.router);
+void add_dns_servers(DhcpWriter& writer, const DhcpConfig& config) {
   uint8_t servers[kMaxDnsServers * 4];
   size_t count = std::min(config.dns_servers.size(), kMaxDnsServers);
   for (size_t i = 0; i < count; i++) store_be32(servers + (4 * i), config.dns_servers[i].value);
   if (count > 0) writer.add(DhcpOption::kDnsServers, Bytes(servers, 4 * count));
-  writer.add_u16(DhcpOption::kMtu, config.mtu);
+}
+
+void add_network_option(DhcpWriter& writer, const DhcpConfig& config, DhcpOption option) {
+  switch (option) {
+    case DhcpOption::kSubnetMask:
+      return writer.add(option, config.subnet.mask());
+    case DhcpOption::kRouter:
+      if (config.router) writer.add(option, *config.router);
+      return;
+    case DhcpOption::kDnsServers:
+      return add_dns_servers(writer, config);
+    case DhcpOption::kMtu:
+      return writer.add_u16(option, config.mtu);
+    default:
+      return;
+  }
+}
+
+// In the order that the client asks for them (RFC 2132, section 9.8); then those that it does not
+// ask for, since a client that asks for too little is to get out as well.
+void add_network(DhcpWriter& writer, const DhcpConfig& config, Bytes wanted) {
+  std::array options = {DhcpOption::kSubnetMask, DhcpOption::kRouter, DhcpOption::kDnsServers,
+                        DhcpOption::kMtu};
+  auto place = [wanted](DhcpOption option) {
+    return std::ranges::find(wanted, static_cast<uint8_t>(option)) - wanted.begin();
+  };
+  std::ranges::stable_sort(options, {}, place);
+  // Section 3.3: the mask comes before the router.
+  auto mask = std::ranges::find(options, DhcpOption::kSubnetMask);
+  auto router = std::ranges::find(options, DhcpOption::kRouter);
+  if (router < mask) std::rotate(router, mask, mask + 1);
+  for (DhcpOption option : options) add_network_option(writer, config, option);
 }
 
 // Which options belong into which message: RFC 2131, table 3.
@@ -135,7 +164,7 @@ size_t write_message(const DhcpConfig& config, const DhcpRequest& request, DhcpT
   writer.add(DhcpOption::kServerId, config.gateway);
   if (!nak) {
     if (request.type != DhcpType::kInform) add_lease(writer, config.lease);
-    add_network(writer, config);
+    add_network(writer, config, request.parameters);
   }
   if (!request.client_id.empty()) writer.add(DhcpOption::kClientId, request.client_id);
   if (!request.relay_agent.empty()) writer.add(DhcpOption::kRelayAgent, request.relay_agent);

@@ -43,6 +43,7 @@ struct Options {
   Bytes server_id;
   Bytes client_id;
   Bytes relay_agent;
+  Bytes parameters;
 
   Bytes* find(uint8_t code) {
     switch (static_cast<DhcpOption>(code)) {
@@ -58,6 +59,8 @@ struct Options {
         return &client_id;
       case DhcpOption::kRelayAgent:
         return &relay_agent;
+      case DhcpOption::kParameterList:
+        return &parameters;
       default:
         return nullptr;
     }
@@ -115,7 +118,8 @@ std::optional<DhcpRequest> read_dhcp_request(Bytes message) {
                       .requested = address_of(options.requested),
                       .server_id = address_of(options.server_id),
                       .client_id = options.client_id,
-                      .relay_agent = options.relay_agent};
+                      .relay_agent = options.relay_agent,
+                      .parameters = options.parameters};
   std::copy_n(p + kHardwareAt, request.hardware.bytes.size(), request.hardware.bytes.begin());
   return request;
 }

@@ -32,6 +32,7 @@ enum class DhcpOption : uint8_t {
   kOverload = 52,
   kMessageType = 53,
   kServerId = 54,
+  kParameterList = 55,
   kRenewalTime = 58,
   kRebindingTime = 59,
   kClientId = 61,
@@ -54,6 +55,7 @@ struct DhcpRequest {
   std::optional<Ipv4> server_id;
   Bytes client_id;    // empty: none
   Bytes relay_agent;  // RFC 3046, empty: none
+  Bytes parameters;   // codes of the options asked for, in the client's order; empty: none
 
   bool wants_broadcast() const { return (flags & kBroadcastFlag) != 0; }
 };

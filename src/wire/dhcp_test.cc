@@ -1,7 +1,9 @@
 #include "wire/dhcp.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -88,6 +90,7 @@ struct Reply {
   UdpHeader udp;
   Buffer message;
   std::map<int, Buffer> options;
+  std::vector<int> order;  // of the network's options
 
   int type() const { return options.at(53).at(0); }
   Ipv4 yours() const { return {load_be32(message.data() + 16)}; }
@@ -110,6 +113,7 @@ void parse_reply(Bytes frame, Reply& reply) {
   size_t at = 240;
   while (reply.message.at(at) != 255) {
     auto begin = reply.message.begin() + static_cast<ptrdiff_t>(at);
+    if (std::ranges::count(std::array{1, 3, 6, 26}, begin[0]) > 0) reply.order.push_back(begin[0]);
     reply.options[begin[0]] = Buffer(begin + 2, begin + 2 + begin[1]);
     at += size_t{2} + begin[1];
   }
@@ -154,6 +158,18 @@ TEST(Dhcp, DiscoverIsOfferedTheOneAddress) {
   EXPECT_EQ(reply->address(59).value, 75600U);
   EXPECT_EQ(reply->address(54), kGateway);
   EXPECT_TRUE(std::ranges::equal(kVmMac.bytes, Bytes(reply->message).subspan(28, 6)));
+}
+
+TEST(Dhcp, OptionsComeInTheOrderAskedFor) {
+  auto order = [](std::initializer_list<uint8_t> wanted) {
+    return ask(Request{.options = joined({type(1), option(55, wanted)})}.frame())->order;
+  };
+  EXPECT_EQ(order({26, 6, 1, 3}), (std::vector{26, 6, 1, 3}));
+  EXPECT_EQ(order({6, 1}), (std::vector{6, 1, 3, 26}));
+  EXPECT_EQ(order({42, 6}), (std::vector{6, 1, 3, 26}));
+  // The mask stays before the router.
+  EXPECT_EQ(order({3, 6, 1}), (std::vector{1, 3, 6, 26}));
+  EXPECT_EQ(ask(Request{.options = type(1)}.frame())->order, (std::vector{1, 3, 6, 26}));
 }
 
 TEST(Dhcp, OptionsWithoutValueAreLeftOut) {

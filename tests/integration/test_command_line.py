@@ -103,8 +103,10 @@ def test_shared_interface_that_does_not_exist(host, name):
     assert_refused(result, ["interface"])
 
 
-def test_fd_that_is_not_open(host):
-    assert_refused(run_to_end(host, "--fd=57", bare=True), ["--fd", "57"])
+@pytest.mark.parametrize("fd", [3, 4, 5, 6, 57])
+def test_fd_that_is_not_open(host, fd):
+    """Small ones too, which the helper's own descriptors take next."""
+    assert_refused(run_to_end(host, f"--fd={fd}", bare=True), [f"--fd {fd}: no such open descriptor"])
 
 
 @pytest.mark.parametrize("family, kind", [(socket.AF_UNIX, socket.SOCK_STREAM),

@@ -5,8 +5,9 @@ import os
 import re
 
 from support.guest import Guest
-from support.helper import Helper, wait_for_no_helper
+from support.helper import Helper, status, wait_for_no_helper
 from support.lab import end
+from support.snapshot import wait_until
 
 ID = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 UUID = r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
@@ -121,8 +122,8 @@ def test_works_once_the_line_is_read_on_a_busy_host(host, start):
 
 
 def ends_with_an_error(helper):
-    status = helper.process.wait(10)
-    assert status not in (0, -13), helper.stderr()
+    ended = helper.process.wait(10)
+    assert ended not in (0, -13), helper.stderr()
     assert helper.log_lines("ERROR"), helper.stderr()
     assert wait_for_no_helper()
 
@@ -139,3 +140,21 @@ def test_closed_pipe(host):
     helper = Helper(host, stdout=write_end)
     os.close(write_end)
     ends_with_an_error(helper)
+
+
+def test_signal_while_nobody_reads(host):
+    """Before the line has gone out as well, a signal ends the helper, and well."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    try:
+        while True:
+            os.write(write_end, bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(write_end, True)
+    helper = Helper(host, stdout=write_end)
+    os.close(write_end)
+    assert wait_until(lambda: status(helper.pid)["Seccomp"] == "2")
+    helper.process.terminate()
+    assert helper.process.wait(10) == 0, helper.stderr()
+    os.close(read_end)
+    assert wait_for_no_helper()

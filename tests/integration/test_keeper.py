@@ -4,11 +4,12 @@ A call that its sandbox does not allow ends it, which the worker tells in a WARN
 """
 
 import pathlib
+import subprocess
 
 import pytest
 
 from support import snapshot
-from support.helper import status, wait_for_no_helper
+from support.helper import cable, helper_processes, status, wait_for_no_helper
 from support.installation import (CAPABILITIES, CAPABLE_COPY, MACVTAP_CAPABILITIES, ROOT, WAYS,
                                   set_capabilities)
 from support.lab import INTERNET, UPLINK
@@ -151,3 +152,30 @@ def test_firewall_is_told_of(host, plug, flavour):
         host.run(flavour, "-P", "FORWARD", "ACCEPT")
         host.run("nft", "delete", "table", "ip", "filter", check=False)
         pathlib.Path("/run/xtables.lock").unlink(missing_ok=True)
+
+
+def test_nothing_is_logged_under_the_lock(host, start):
+    """Standard error is the user's, who could let a write to it wait, and all other helpers too."""
+    left = start()
+    left.kill(*helper_processes())
+    left.process.wait(10)
+    assert wait_for_no_helper()
+    helper_end, vm_end = cable(host)
+    fd = helper_end.fileno()
+    trace = pathlib.Path("/tmp/lock-trace")
+    process = subprocess.Popen(
+        [*host.prefix(), "strace", "-f", "-e", "trace=sendto,write", "-s", "200", "-o", trace,
+         str(ROOT.helper()), "--verbose", "--fd", str(fd)], pass_fds=(fd,),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    helper_end.close()
+    assert process.stdout.readline().startswith(b"{")
+    vm_end.close()
+    assert process.wait(20) == 0
+    process.stdout.close()
+    calls = trace.read_text().splitlines()
+    trace.unlink()
+    lock = "".join(f"\\x{ord(letter):02x}" for letter in "vmnet-lock")
+    released = [n for n, call in enumerate(calls) if "NFT_MSG_DELTABLE" in call and lock in call]
+    logged = [n for n, call in enumerate(calls) if "write(2, " in call and "whose helper" in call]
+    logged += [n for n, call in enumerate(calls) if "write(2, " in call and "has no VM" in call]
+    assert logged and released and min(logged) > released[0]

@@ -21,6 +21,8 @@ CASES = {
     "shared-ipv4": ["mode=shared", "bridge=vmnet-shared0", *IPV4],
     "shared-odd-mask": ["mode=shared", "bridge=vmnet-shared0", "vm_ipv4=10.1.2.6",
                         "subnet=10.1.2.4/30", "gateway=10.1.2.5", "uplink=eth0", "uplink=wlan0"],
+    "shared-large": ["mode=shared", "bridge=vmnet-shared0", "vm_ipv4=10.0.0.2", "subnet=10.0.0.0/8",
+                     "gateway=10.0.0.1", *IPV6, "uplink=eth0"],
     "host": ["mode=host", "bridge=vmnet-host0", *IPV4],
     "host-isolated": ["mode=host", "bridge=vmnet-host0", *IPV4, "isolation=1"],
     "private": ["mode=host", "bridge=vmnet-priv0"],

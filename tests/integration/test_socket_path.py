@@ -14,7 +14,7 @@ from support.checks import assert_refused
 from support.guest import Guest
 from support.helper import Helper, helper_processes, run_to_end, wait_for_no_helper
 from support.installation import CAPABLE_COPY, ROOT, SETUID_COPY, SUDO
-from support.lab import INTERNET, as_user
+from support.lab import INTERNET, PYTHON, as_user, run
 from support.snapshot import wait_until
 
 ALICE = 47001
@@ -295,6 +295,17 @@ def test_lock_file_of_another_user(host, alice_folder):
     lock.touch(0o600)
     assert_refused(run_to_end(host, path=alice_folder / "vm.sock", way=SETUID_COPY))
     assert lock.exists()
+
+
+def test_unreachable_client_is_named(start, folder):
+    """Its relative path starts elsewhere: the helper cannot answer, and says whom and why."""
+    (folder / "elsewhere").mkdir()
+    helper = start(path=folder / "vm.sock", cwd=folder)
+    code = (f"import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM);"
+            f"s.bind('own.sock'); s.connect('{folder}/vm.sock'); s.send(b'VFKT')")
+    run(PYTHON, "-c", code, cwd=folder / "elsewhere")
+    assert wait_until(lambda: helper.log_lines("WARN"))
+    assert "cannot connect back to client 'own.sock': No such file" in helper.stderr()
 
 
 def test_other_users_datagrams_are_dropped(start, folder, client):

@@ -1,0 +1,94 @@
+"""No VM fills the host's table of neighbours, which all networks share: the host would reach nobody
+new, its own router included. Each flood runs with the rules and, to prove itself, without."""
+
+import ipaddress
+import os
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.l2 import ARP, Ether
+
+from support.frame_attacks import GATEWAY_MAC, ULA
+from support.rules_lab import a_lab
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and nftables")
+
+BOUND = 64
+# Well below the kernel's limit, which all network namespaces share: nobody else is to notice.
+FLOOD = 150
+LARGE = {"subnet": "192.168.64.0/20"}
+BOUNDING_RULES = r"(update @|meta protocol (ip6|ip|arp) goto |ip6? daddr .* goto ).*"
+
+
+def address(base, number):
+    return str(ipaddress.ip_address(base) + 0x200 + number)
+
+
+def solicit(vm, number):
+    return Ether(src=vm.mac, dst=GATEWAY_MAC) / \
+        IPv6(src=address(ULA[:-1], number), dst=ULA, hlim=255) / ICMPv6ND_NS(tgt=ULA) / \
+        ICMPv6NDOptSrcLLAddr(lladdr=vm.mac)
+
+
+def ping_from_many(vm, number):
+    return Ether(src=vm.mac, dst=GATEWAY_MAC) / IPv6(src=address(ULA[:-1], number), dst=ULA) / \
+        ICMPv6EchoRequest()
+
+
+def ping_to_many(vm, number):
+    return Ether(src=vm.mac, dst=GATEWAY_MAC) / IPv6(src=vm.ip6, dst=address(ULA[:-1], number)) / \
+        ICMPv6EchoRequest()
+
+
+def arp(vm, number):
+    return Ether(src=vm.mac, dst="ff:ff:ff:ff:ff:ff") / \
+        ARP(op=1, hwsrc=vm.mac, psrc=address("192.168.64.0", number), pdst="192.168.64.1")
+
+
+def udp_to_many(vm, number):
+    return Ether(src=vm.mac, dst=GATEWAY_MAC) / \
+        IP(src=vm.ip, dst=address("192.168.64.0", number)) / UDP(sport=1, dport=9)
+
+
+FLOODS = {"solicitations": solicit, "from-many": ping_from_many, "to-many": ping_to_many,
+          "arp": arp, "ipv4-to-many": udp_to_many}
+
+
+def neighbours_after(lab, frame_of):
+    """How many neighbours the host has on the network's bridge after the flood."""
+    # A host network as large as the rules say.
+    lab.host.run("ip addr replace 192.168.64.1/20 dev vmnet-shared0")
+    for number in range(FLOOD):
+        lab.vms[0].raw.send(bytes(frame_of(lab.vms[0], number)))
+    # NOARP: the groups that the host asks in, which the kernel gives up first.
+    lines = lab.host.run("ip neigh show dev vmnet-shared0 nud all").splitlines()
+    return len([line for line in lines if "NOARP" not in line])
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_flood_makes_few_neighbours(name):
+    with a_lab(bridge_nf=0) as lab:
+        lab.install(LARGE, LARGE)
+        assert neighbours_after(lab, FLOODS[name]) <= BOUND + 10
+        lab.replace_rules(BOUNDING_RULES)
+        assert neighbours_after(lab, FLOODS[name]) > BOUND + 10
+
+
+def test_who_is_known_stays_known(plug):
+    """The flood costs the VM its new addresses, not those it has, nor another VM anything."""
+    flooding, other = plug(), plug()
+    for guest in (flooding, other):
+        guest.autoconfigure()
+        guest.dhcp()
+    gateway = str(ipaddress.ip_address(flooding.helper.json["vmnet_nat66_prefix"]) + 1)
+    router = flooding.neighbour(gateway)
+    flooding.ping6(gateway, router)
+    for number in range(FLOOD):
+        source = str(ipaddress.ip_address(gateway) + 0x200 + number)
+        flooding.send(Ether(src=flooding.mac, dst=router) / IPv6(src=source, dst=gateway) /
+                      ICMPv6EchoRequest())
+    flooding.drain()
+    flooding.ping6(gateway, router)
+    other.ping6(gateway, router)
+    flooding.ping(flooding.gateway)
