@@ -124,7 +124,8 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
     const Link* link = find_link(state.links, subnet.device);
     return link != nullptr && is_own_bridge(*link);
   });
-  auto plan = plan_network(config_, state.networks, *used, state.links);
+  auto networks = state.networks_with_vms();
+  auto plan = plan_network(config_, networks, *used, state.links);
   if (!plan) return pass(plan);
   if (plan->join != nullptr) {
     record_ = plan->record;
