@@ -144,10 +144,14 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
     (void)send_report(channel, report, -1);
     return 1;
   }
-  // A worker that is gone already is seen right after.
-  (void)send_report(channel, report, network->take_device_fd().get());
-  network->warn_of_firewall();
-  watch_until_worker_ends(channel, *network);
+  // A worker that was told nothing waits for this process to tell or to end.
+  auto sent = send_report(channel, report, network->take_device_fd().get());
+  if (sent) {
+    network->warn_of_firewall();
+    watch_until_worker_ends(channel, *network);
+  } else {
+    log_warn("network", "the interface is given up: {}", sent.error().message);
+  }
   // The user's files last: their file system may be slow, or never answer.
   network->tear_down();
   remove_files(user, files);
