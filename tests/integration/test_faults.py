@@ -16,6 +16,7 @@ from support.helper import cable, helper_processes, wait_for_no_helper
 from support.installation import ROOT
 from support.lab import TIMEOUT
 
+
 def start_with_fault(host, calls, error, which):
     """Runs one start under strace with the `which`-th of these calls failing; the status, or None
     where it came up and was stopped."""
