@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 namespace vmnet {
@@ -22,8 +23,14 @@ Result<WakeUp> WakeUp::create() {
 }
 
 void WakeUp::raise() const {
-  // A full pipe is a raised flag already.
-  [[maybe_unused]] ssize_t written = ::write(write_end_.get(), "", 1);
+  // Tried again, since who waits for a flag that was lost may wait for ever: a pipe's memory is the
+  // kernel's, which a memory cgroup can refuse.
+  constexpr int kAttempts = 100;
+  for (int i = 0; i < kAttempts; i++) {
+    // A full pipe is a raised flag already.
+    if (::write(write_end_.get(), "", 1) == 1 || errno == EAGAIN) return;
+    if (errno != EINTR) ::poll(nullptr, 0, 1);
+  }
 }
 
 void WakeUp::clear() const {

@@ -13,7 +13,8 @@ class WakeUp {
 
   int fd() const { return read_end_.get(); }
 
-  // Thread-safe, never blocks. Several raises before a clear() are one.
+  // Thread-safe. Several raises before a clear() are one. Blocks only where the kernel has no
+  // memory for the flag, at most 0.1 s.
   void raise() const;
 
   // By the one thread that acts on the flag, before it looks at what changed. A flag that means

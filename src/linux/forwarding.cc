@@ -1,9 +1,10 @@
 #include "linux/forwarding.h"
 
-#include <algorithm>
+#include <cerrno>
 #include <utility>
 
-#include "base/log.h"
+#include <fmt/format.h>
+
 #include "linux/links.h"
 #include "linux/routes.h"
 #include "linux/sysctl.h"
@@ -22,6 +23,12 @@ std::string force_forwarding(const std::string& device) {
 }
 std::string accept_ra(const std::string& device) { return "ipv6/conf/" + device + "/accept_ra"; }
 
+// The settings of a device that is gone are nobody's any more.
+Status unless_gone(Status status) {
+  if (!status && status.error().os_errno == ENOENT) return {};
+  return status;
+}
+
 // Switches one device's setting on, noting what it was.
 Status switch_on(OldSetting::Key key, const std::string& device, const std::string& path,
                  SettingNotes& notes) {
@@ -33,11 +40,18 @@ Status switch_on(OldSetting::Key key, const std::string& device, const std::stri
 }
 
 // The forwarding of every device (and of "default"), to be put back later.
-std::vector<std::pair<std::string, int>> ipv6_forwarding_of_all() {
+Result<std::vector<std::pair<std::string, int>>> ipv6_forwarding_of_all() {
+  auto devices = list_sysctl_folder("ipv6/conf");
+  if (!devices) return pass(devices);
   std::vector<std::pair<std::string, int>> values;
-  for (const std::string& device : list_sysctl_folder("ipv6/conf")) {
+  for (const std::string& device : *devices) {
     if (device == "all") continue;
-    if (auto value = read_sysctl(ipv6_forwarding(device))) values.emplace_back(device, *value);
+    auto value = read_sysctl(ipv6_forwarding(device));
+    if (value) {
+      values.emplace_back(device, *value);
+    } else if (value.error().os_errno != ENOENT) {
+      return pass(value);
+    }
   }
   return values;
 }
@@ -52,8 +66,10 @@ Result<std::vector<OldSetting>> list_accepting(NetlinkSocket& netlink) {
   if (!devices) return pass(devices);
   for (int device : *devices) {
     auto link = find_link(netlink, device);
+    if (!link && link.error().os_errno != ENODEV) return pass(link);
     if (!link) continue;  // it has just gone
     auto value = read_sysctl(accept_ra(link->name));
+    if (!value && value.error().os_errno != ENOENT) return pass(value);
     if (!value || *value != 1) continue;
     accepting.push_back({.key = OldSetting::Key::kAcceptRa, .device = link->name, .value = 1});
   }
@@ -63,8 +79,9 @@ Result<std::vector<OldSetting>> list_accepting(NetlinkSocket& netlink) {
 // A value that is no more what we set it to is somebody else's by now.
 Status restore_accept_ra(const OldSetting& old) {
   auto now = read_sysctl(accept_ra(old.device));
-  if (!now || *now != kAcceptAlways) return {};
-  return write_sysctl(accept_ra(old.device), old.value);
+  if (!now) return unless_gone(pass(now));
+  if (*now != kAcceptAlways) return {};
+  return unless_gone(write_sysctl(accept_ra(old.device), old.value));
 }
 
 Status raise_accept_ra(const std::vector<OldSetting>& accepting, SettingNotes& notes) {
@@ -94,11 +111,15 @@ Status keeping_advertised_routes(SettingNotes& notes, const Action& action) {
 
 // Flips the one switch of older kernels and nothing else: it also sets every device's own.
 Status flip_ipv6_forwarding(int value, SettingNotes& notes) {
-  return keeping_advertised_routes(notes, [value] {
+  return keeping_advertised_routes(notes, [value]() -> Status {
     auto forwarding = ipv6_forwarding_of_all();
-    auto flipped = write_sysctl(ipv6_forwarding("all"), value);
-    for (const auto& [device, old] : forwarding) (void)ensure_sysctl(ipv6_forwarding(device), old);
-    return flipped;
+    if (!forwarding) return pass(forwarding);
+    auto result = write_sysctl(ipv6_forwarding("all"), value);
+    for (const auto& [device, old] : *forwarding) {
+      auto kept = unless_gone(ensure_sysctl(ipv6_forwarding(device), old));
+      if (!kept && result) result = kept;
+    }
+    return result;
   });
 }
 
@@ -117,6 +138,22 @@ Status enable_ipv6(const std::vector<std::string>& uplinks, SettingNotes& notes)
     if (!done && result) result = done;
   }
   return result;
+}
+
+Status restore_setting(const OldSetting& old, SettingNotes& notes) {
+  using Key = OldSetting::Key;
+  switch (old.key) {
+    case Key::kIpv4Forwarding:
+      return unless_gone(ensure_sysctl(ipv4_forwarding(old.device), old.value));
+    case Key::kIpv6ForceForwarding:
+      return unless_gone(ensure_sysctl(force_forwarding(old.device), old.value));
+    case Key::kIpv6Forwarding:
+      if (auto all = read_sysctl(ipv6_forwarding("all")); all && *all == old.value) return {};
+      return flip_ipv6_forwarding(old.value, notes);
+    case Key::kAcceptRa:
+      return restore_accept_ra(old);
+  }
+  return {};
 }
 
 }  // namespace
@@ -161,28 +198,21 @@ Status enable_forwarding(const UplinkNames& uplinks, bool ipv6, SettingNotes& no
   return result;
 }
 
-void restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes) {
+Status restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes) {
+  Status result;
+  int failures = 0;
   for (const OldSetting& old : settings) {
-    Status restored;
-    switch (old.key) {
-      case OldSetting::Key::kIpv4Forwarding:
-        if (!read_sysctl(ipv4_forwarding(old.device))) continue;
-        restored = ensure_sysctl(ipv4_forwarding(old.device), old.value);
-        break;
-      case OldSetting::Key::kIpv6ForceForwarding:
-        if (!read_sysctl(force_forwarding(old.device))) continue;
-        restored = ensure_sysctl(force_forwarding(old.device), old.value);
-        break;
-      case OldSetting::Key::kIpv6Forwarding:
-        if (auto all = read_sysctl(ipv6_forwarding("all")); all && *all == old.value) continue;
-        restored = flip_ipv6_forwarding(old.value, notes);
-        break;
-      case OldSetting::Key::kAcceptRa:
-        restored = restore_accept_ra(old);
-        break;
+    auto restored = restore_setting(old, notes);
+    if (restored) {
+      // A note too many is restored once more, which changes nothing.
+      [[maybe_unused]] auto removed = notes.remove(old);
+      continue;
     }
-    if (!restored) log_warn("network", "{}", restored.error().message);
+    failures++;
+    if (result) result = restored;
   }
+  if (failures > 1) result.error().message += fmt::format(" (and {} more)", failures - 1);
+  return result;
 }
 
 }  // namespace vmnet

@@ -40,8 +40,9 @@ Status configure_bridge(const std::string& bridge, bool routes, bool ipv6, Setti
 // changed is an error of that device: the others are still done, the first error is returned.
 Status enable_forwarding(const UplinkNames& uplinks, bool ipv6, SettingNotes& notes);
 
-// Puts the settings back. A device that is gone is skipped. The notes are of the bridge that had
-// noted them.
-void restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes);
+// Puts the settings back and takes them out of the notes, which are of the bridge that had noted
+// them. A device that is gone is skipped. What cannot be put back stays noted, and is the error;
+// the others are still done.
+Status restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes);
 
 }  // namespace vmnet

@@ -52,6 +52,11 @@ std::vector<std::string> names_of(const std::set<int>& devices, const std::vecto
   return names;
 }
 
+// No error of its own: where a start failed, its cause is told, once.
+void warn_of_leftover(const Error& error) {
+  log_warn("network", "cannot clean up: {}; the next helper does", error.message);
+}
+
 // The lock, taken when no VM on the host has that interface id.
 struct LockedState {
   NetworkLock lock;
@@ -124,7 +129,8 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
     const Link* link = find_link(state.links, subnet.device);
     return link != nullptr && is_own_bridge(*link);
   });
-  auto plan = plan_network(config_, state.networks, *used, state.links);
+  auto networks = state.networks_with_vms();
+  auto plan = plan_network(config_, networks, *used, state.links);
   if (!plan) return pass(plan);
   if (plan->join != nullptr) {
     record_ = plan->record;
@@ -274,8 +280,8 @@ void HostNetwork::tear_down() {
   constexpr int kNothingCancels = -1;
   auto lock = NetworkLock::acquire(*netfilter_, kNothingCancels);
   if (!lock) {
-    // The next helper finds what is left: our rules end with this process.
-    log_error("network", "cannot clean up: {}", lock.error().message);
+    // Our rules end with this process.
+    warn_of_leftover(lock.error());
     return;
   }
   remove_all();
@@ -285,15 +291,11 @@ void HostNetwork::remove_vm() {
   device_fd_.reset();
   if (device_ != 0) {
     // The worker's end may still be closing it.
-    if (auto deleted = delete_link(netlink_, device_); !deleted) {
-      log_error("network", "{}", deleted.error().message);
-    }
+    if (auto deleted = delete_link(netlink_, device_); !deleted) warn_of_leftover(deleted.error());
     device_ = 0;
   }
   if (rules_) {
-    if (auto removed = rules_->remove(); !removed) {
-      log_error("network", "{}", removed.error().message);
-    }
+    if (auto removed = rules_->remove(); !removed) warn_of_leftover(removed.error());
     rules_.reset();
   }
 }
@@ -304,13 +306,13 @@ void HostNetwork::remove_all() {
   if (bridge_ == 0 || config_.mode == Mode::kBridged) return;
   auto state = read_network_state(netlink_);
   if (!state) {
-    log_error("network", "{}", state.error().message);
+    warn_of_leftover(state.error());
     return;
   }
   const Link* bridge = find_link(state->links, bridge_);
   if (bridge == nullptr || !is_own_bridge(*bridge) || state->has_vm(bridge_)) return;
   if (auto removed = remove_network(netlink_, *state, *bridge); !removed) {
-    log_error("network", "{}", removed.error().message);
+    warn_of_leftover(removed.error());
   }
 }
 

@@ -22,8 +22,11 @@
 namespace vmnet {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+constexpr auto kNever = Clock::time_point::max();
+
 // Route changes come in bursts: they are followed once for all that came within this time.
-constexpr int kRouteDelay = 100;  // milliseconds
+constexpr std::chrono::milliseconds kRouteDelay{100};
 
 // Longer than the network's lock is waited for, and the clean-up takes.
 constexpr int kEndTimeout = 15000;  // milliseconds
@@ -84,18 +87,25 @@ Status leave_worker(int vm_socket) {
   return {};
 }
 
-// Or until the VM has lost its right to the device.
+// For poll: milliseconds, rounded up; -1 where nothing is due.
+int time_until(Clock::time_point due) {
+  if (due == kNever) return -1;
+  auto left = std::max(due - Clock::now(), Clock::duration::zero());
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+}
+
+// Or until the VM has lost its right to the device. A VM can make events all the time, which must
+// not put off what is due.
 void watch_until_worker_ends(int channel, HostNetwork& network) {
-  bool routes_changed = false;
+  auto routes_due = kNever;
   while (true) {
     std::array<pollfd, 4> entries = {
         pollfd{.fd = channel, .events = POLLIN, .revents = 0},
         pollfd{.fd = network.mac_events_fd(), .events = POLLIN, .revents = 0},
         // Not looked at while a change waits to be followed.
-        pollfd{.fd = routes_changed ? -1 : network.route_events_fd(), .events = POLLIN},
+        pollfd{.fd = routes_due != kNever ? -1 : network.route_events_fd(), .events = POLLIN},
         pollfd{.fd = network.device_events_fd(), .events = POLLIN, .revents = 0}};
-    int ready = poll(entries.data(), entries.size(), routes_changed ? kRouteDelay : -1);
-    if (ready < 0) continue;
+    if (poll(entries.data(), entries.size(), time_until(routes_due)) < 0) continue;
     if (entries[0].revents != 0) return;
     if (entries[3].revents != 0 && network.read_device_events()) {
       // An error to the worker too, which would take a device that goes for the VM's end.
@@ -103,10 +113,12 @@ void watch_until_worker_ends(int channel, HostNetwork& network) {
       return;
     }
     if (entries[1].revents != 0) network.read_mac_events();
-    if (entries[2].revents != 0) routes_changed = network.read_route_events();
-    if (ready == 0 && routes_changed) {
+    if (entries[2].revents != 0 && network.read_route_events()) {
+      routes_due = Clock::now() + kRouteDelay;
+    }
+    if (Clock::now() >= routes_due) {
       network.read_route_events();
-      routes_changed = false;
+      routes_due = kNever;
       network.follow_routes(channel);
     }
   }
@@ -144,10 +156,14 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
     (void)send_report(channel, report, -1);
     return 1;
   }
-  // A worker that is gone already is seen right after.
-  (void)send_report(channel, report, network->take_device_fd().get());
-  network->warn_of_firewall();
-  watch_until_worker_ends(channel, *network);
+  // A worker that was told nothing waits for this process to tell or to end.
+  auto sent = send_report(channel, report, network->take_device_fd().get());
+  if (sent) {
+    network->warn_of_firewall();
+    watch_until_worker_ends(channel, *network);
+  } else {
+    log_warn("network", "the interface is given up: {}", sent.error().message);
+  }
   // The user's files last: their file system may be slow, or never answer.
   network->tear_down();
   remove_files(user, files);

@@ -215,6 +215,14 @@ Status set_link_up(NetlinkSocket& netlink, int index) {
   return netlink.request(message, fmt::format("cannot set device {} up", index));
 }
 
+Status set_link_down(NetlinkSocket& netlink, int index) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  auto* header = message.add_family_header<ifinfomsg>();
+  header->ifi_index = index;
+  header->ifi_change = IFF_UP;
+  return netlink.request(message, fmt::format("cannot set device {} down", index));
+}
+
 void wait_until_operational(NetlinkSocket& netlink, int bridge) {
   constexpr std::chrono::microseconds kPoll{300};
   auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);

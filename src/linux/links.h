@@ -65,6 +65,7 @@ Status forbid_automatic_address(NetlinkSocket& netlink, int index);
 Status limit_segments(NetlinkSocket& netlink, int index, uint32_t segments);
 
 Status set_link_up(NetlinkSocket& netlink, int index);
+Status set_link_down(NetlinkSocket& netlink, int index);
 
 // Waits until the bridge passes frames: the kernel acts on the carrier that its first port brings
 // from a work queue, which a busy host delays; until then what the host sends there is lost. Gives

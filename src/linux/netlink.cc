@@ -14,7 +14,8 @@ namespace {
 // Large enough for one message of a dump: the kernel fills at most 32 KiB a read.
 constexpr size_t kReceiveSize = 32768;
 
-// How often an interrupted dump is repeated: only a host in constant change gets that far.
+// How often an interrupted dump is repeated, or a part of it not received: only a host in constant
+// change or without memory gets that far.
 constexpr int kMaxDumpAttempts = 10;
 
 int on_attribute(const nlattr* attribute, void* data) {
@@ -70,9 +71,11 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
 
 Status NetlinkSocket::send(NetlinkMessage& message, std::string_view what) {
   message.header()->nlmsg_seq = ++sequence_;
-  if (mnl_socket_sendto(socket_.get(), message.header(), message.header()->nlmsg_len) < 0) {
-    return fail_errno(what, errno);
-  }
+  ssize_t sent = 0;
+  do {
+    sent = mnl_socket_sendto(socket_.get(), message.header(), message.header()->nlmsg_len);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) return fail_errno(what, errno);
   return {};
 }
 
@@ -107,7 +110,9 @@ Status NetlinkSocket::query(NetlinkMessage& message, std::string_view what,
                             const std::function<void(const nlmsghdr*)>& handle,
                             const std::function<void()>& restart) {
   std::array<uint8_t, kReceiveSize> buffer{};
-  bool one_message = (message.header()->nlmsg_flags & (NLM_F_DUMP | NLM_F_ACK)) == 0;
+  bool dump = (message.header()->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+  bool one_message = !dump && (message.header()->nlmsg_flags & NLM_F_ACK) == 0;
+  int losses = 0;
   for (int attempt = 0; attempt < kMaxDumpAttempts; attempt++) {
     if (attempt > 0 && restart) restart();
     if (auto sent = send(message, what); !sent) return sent;
@@ -117,6 +122,12 @@ Status NetlinkSocket::query(NetlinkMessage& message, std::string_view what,
       if (size < 0 && errno == EINTR) continue;
       if (size < 0 && errno == EAGAIN) {
         return fail_errno(what, ETIMEDOUT, "the kernel did not answer");
+      }
+      // A dump has to be read to its end: before, the kernel begins no other on this socket
+      // (EBUSY).
+      if (size < 0 && dump && ++losses < kMaxDumpAttempts) {
+        answer.interrupted = true;
+        continue;
       }
       if (size < 0) return fail_errno(what, errno);
       Answer part = read_answer({buffer.data(), static_cast<size_t>(size)}, handle);

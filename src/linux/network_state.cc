@@ -1,6 +1,7 @@
 #include "linux/network_state.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -75,10 +76,11 @@ void remove_orphaned_tables(NetlinkSocket& netfilter, const std::vector<HelperTa
   }
 }
 
-// Gives what `record` remembers to another shared network that has VMs, if there is one: the
-// settings stay as they are until the last of them ends.
-bool hand_over(NetlinkSocket& netlink, const NetworkState& state, int from,
-               const NetworkRecord& record) {
+// Gives what `record` remembers to another shared network that has VMs: the settings stay as they
+// are until the last of them ends. False: there is no such network.
+Result<bool> hand_over(NetlinkSocket& netlink, const NetworkState& state, int from,
+                       const NetworkRecord& record) {
+  Result<bool> handed = false;
   for (const ExistingNetwork& heir : state.networks) {
     if (heir.bridge == from || heir.record.kind != NetworkKind::kShared ||
         !state.has_vm(heir.bridge)) {
@@ -92,9 +94,26 @@ bool hand_over(NetlinkSocket& netlink, const NetworkState& state, int from,
       if (!known) merged.old_settings.push_back(old);
     }
     auto alias = to_alias(merged);
-    if (alias && set_alias(netlink, heir.bridge, *alias)) return true;
+    Status noted = alias ? set_alias(netlink, heir.bridge, *alias) : pass(alias);
+    if (noted) return true;
+    handed = pass(noted);
   }
-  return false;
+  return handed;
+}
+
+// Puts back, or hands on, what the bridge's record remembers. Done before the bridge goes: whoever
+// is killed in between leaves the record for the next.
+Status settle_settings(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
+  auto record = parse_network_alias(bridge.alias);
+  if (!record || record->old_settings.empty()) return {};
+  SettingNotes notes(netlink, bridge.index, *record);
+  NetworkRecord lasting = *record;
+  Status settled = restore_forwarding(take_momentary_settings(lasting), notes);
+  auto handed = hand_over(netlink, state, bridge.index, lasting);
+  if (!handed) return pass(handed);
+  if (*handed) return settled;
+  Status restored = restore_forwarding(lasting.old_settings, notes);
+  return settled ? restored : settled;
 }
 
 // What a helper changed for a moment, in which it was killed, while other VMs are on that bridge.
@@ -105,11 +124,8 @@ bool restore_momentary_settings(NetlinkSocket& netlink, const Link& bridge) {
   NetworkRecord lasting = *record;
   auto momentary = take_momentary_settings(lasting);
   SettingNotes notes(netlink, bridge.index, *record);
-  restore_forwarding(momentary, notes);
-  for (const OldSetting& old : momentary) {
-    if (auto removed = notes.remove(old); !removed) {
-      log_warn("network", "{}", removed.error().message);
-    }
+  if (auto restored = restore_forwarding(momentary, notes); !restored) {
+    log_warn("network", "{}", restored.error().message);
   }
   return !momentary.empty();
 }
@@ -120,6 +136,13 @@ bool NetworkState::has_vm(int bridge) const {
   return std::ranges::any_of(links, [bridge](const Link& link) {
     return link.master == bridge && is_own_vm_device(link);
   });
+}
+
+std::vector<ExistingNetwork> NetworkState::networks_with_vms() const {
+  std::vector<ExistingNetwork> living;
+  std::ranges::copy_if(networks, std::back_inserter(living),
+                       [this](const ExistingNetwork& network) { return has_vm(network.bridge); });
+  return living;
 }
 
 std::optional<VmRecord> NetworkState::find_vm(const Uuid& interface_id) const {
@@ -199,16 +222,14 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
 }
 
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
-  // Restored before the bridge goes: whoever is killed in between leaves the record for the next.
-  if (auto record = parse_network_alias(bridge.alias)) {
-    SettingNotes notes(netlink, bridge.index, *record);
-    NetworkRecord lasting = *record;
-    restore_forwarding(take_momentary_settings(lasting), notes);
-    if (!hand_over(netlink, state, bridge.index, lasting)) {
-      restore_forwarding(lasting.old_settings, notes);
-    }
-  }
-  return delete_link(netlink, bridge.index);
+  auto settled = settle_settings(netlink, state, bridge);
+  if (settled) return delete_link(netlink, bridge.index);
+  log_warn("network",
+           "the host's settings are not all as they were: {}; {} remembers them, and the next "
+           "helper tries again",
+           settled.error().message, bridge.name);
+  // Its subnet is free for the next network.
+  return set_link_down(netlink, bridge.index);
 }
 
 GuardedForwarding guarded_forwarding(const NetworkState& state) {

@@ -22,6 +22,9 @@ struct NetworkState {
   // Is a VM of ours on that bridge?
   bool has_vm(int bridge) const;
 
+  // Those to be joined: a bridge without a VM only remembers settings.
+  std::vector<ExistingNetwork> networks_with_vms() const;
+
   // The record of the VM with that interface id; nullopt where there is none.
   std::optional<VmRecord> find_vm(const Uuid& interface_id) const;
 
@@ -42,7 +45,8 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
                                        std::string_view prefix);
 
 // Removes a bridge of ours that has no VM. What it remembers of the host's settings is restored, or
-// handed to another network that still needs them changed.
+// handed to another network that still needs them changed. Where that fails the bridge stays, down,
+// with the record of what is left to do, and a WARN line says so: no error.
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);
 
 // The forwarding that some network of ours has switched on.

@@ -1,10 +1,13 @@
 // What the filter of --tap leaves of sending, tried out: a call that is not left ends the process.
+// And a filter that the kernel does not take.
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
 
 #include <gtest/gtest.h>
+#include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -94,6 +97,31 @@ TEST_F(NativeSandbox, NoOtherSocketTakesTheVmsNumber) {
     msghdr message{};
     (void)::recvmsg(vm_.get(), &message, MSG_DONTWAIT);
   })));
+}
+
+// No further filter, with an error of our choice.
+bool refuse_filters(int error) {
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  scmp_arg_cmp has_program{.arg = 2, .op = SCMP_CMP_NE, .datum_a = 0, .datum_b = 0};
+  bool refused = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(static_cast<uint16_t>(error)),
+                                        SCMP_SYS(seccomp), 1, &has_program) == 0 &&
+                 seccomp_load(filter) == 0;
+  seccomp_release(filter);
+  return refused;
+}
+
+// Not ECANCELED, libseccomp's word for every such failure: to a start that means that it was told
+// to stop, which is no error.
+TEST_F(NativeSandbox, SaysWhyThereIsNone) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    if (!refuse_filters(ENOMEM)) _exit(1);
+    auto restricted = restrict_system_calls(needs_);
+    _exit(!restricted && restricted.error().os_errno == ENOMEM ? kDone : 2);
+  }
+  int wait_status = 0;
+  ASSERT_EQ(::waitpid(child, &wait_status, 0), child);
+  EXPECT_TRUE(lives(wait_status)) << wait_status;
 }
 
 }  // namespace

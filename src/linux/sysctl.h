@@ -1,5 +1,6 @@
 // Kernel settings of the caller's network namespace, under /proc/sys/net (which shows the reader's
-// own namespace, whatever /proc was mounted in).
+// own namespace, whatever /proc was mounted in). What a moment later may work, the process being
+// interrupted or short of memory or of descriptors, is tried again for a moment.
 #pragma once
 
 #include <string>
@@ -21,6 +22,6 @@ Status write_sysctl(const std::string& path, int value);
 Status ensure_sysctl(const std::string& path, int value);
 
 // The names under a folder of settings: the devices in "ipv6/conf", "all" and "default" included.
-std::vector<std::string> list_sysctl_folder(const std::string& path);
+Result<std::vector<std::string>> list_sysctl_folder(const std::string& path);
 
 }  // namespace vmnet

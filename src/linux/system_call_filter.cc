@@ -11,6 +11,9 @@ SystemCallFilter::SystemCallFilter() : filter_(seccomp_init(SCMP_ACT_KILL_PROCES
   }
   error_ = seccomp_attr_set(filter_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   if (error_ == 0) error_ = seccomp_attr_set(filter_.get(), SCMP_FLTATR_CTL_TSYNC, 1);
+  // The kernel's reason in place of ECANCELED, which here means a start that was told to stop
+  // (libseccomp 2.5).
+  if (error_ == 0) error_ = seccomp_attr_set(filter_.get(), SCMP_FLTATR_API_SYSRAWRC, 1);
 }
 
 void SystemCallFilter::allow(std::span<const int> calls) {

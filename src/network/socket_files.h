@@ -23,8 +23,8 @@ struct SocketFiles {
 };
 
 // Removes the socket if it is still the inode that was bound, then the lock file if it is still the
-// inode that is locked. As the real user (the caller has its file system rights). Never fails: a
-// file that is not ours any more stays.
+// inode that is locked. As the real user (the caller has its file system rights). A file that is
+// not ours any more stays; one that cannot be removed is told of in a WARN line.
 void remove_socket_files(const SocketFiles& files);
 
 }  // namespace vmnet

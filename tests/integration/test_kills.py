@@ -1,56 +1,31 @@
-"""SIGKILL at every moment of a helper's life: the host as before.
+"""SIGKILL, or a failing call, at every moment of a helper's life: the host as before.
 
 A life is a start with a socket of a name, and SIGTERM once the line is there: some 600 system
 calls of worker and keeper. Each is struck once by the slow tests; by the others a sample, drawn
 with a seed that is part of the report (VMNET_SEED=N draws another).
 """
 
+import errno
 import os
 import random
 import re
 import signal
-import subprocess
 
 import pytest
 
 from support import snapshot
 from support.helper import Helper, wait_for_no_helper
-from support.installation import BUILD, ROOT
-from support.lab import INTERNET, TIMEOUT, UPLINK
+from support.lab import INTERNET, UPLINK
+from support.struck_life import AT_CALL, PROCESSES, Life
 from support.uplink_router import advertise, replace_default_route
 
-AT_CALL = BUILD / "src" / "at_call"
-PROCESSES = ("worker", "keeper")
 SAMPLE = 12
+SAMPLE_OF_ERRORS = 4  # of each
+ERRORS = ("EINTR", "EAGAIN", "ENOBUFS", "ENOMEM", "EMFILE", "EPERM")
+LOG_LINE = re.compile(r"(DEBUG|INFO |WARN |ERROR) \[\w+\] \S")
 SEED = int(os.environ.get("VMNET_SEED", "1"))
 
 pytestmark = pytest.mark.skipif(not AT_CALL.exists(), reason="strikes at calls on x86-64 only")
-
-
-class Life:
-    """One life with the call `number` of `process` struck by `action`."""
-
-    def __init__(self, host, path, process, number, action):
-        self.name = f"{action} at call {number} of the {PROCESSES[process]}"
-        command = [*host.prefix(), AT_CALL, process, number, action, ROOT.helper(), "--socket", path]
-        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.line = self.process.stdout.readline()
-        if self.line:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.err = self.process.communicate(timeout=TIMEOUT)[1].decode()
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            pytest.fail(f"{self.name}: it hangs")
-        self.status = self.process.returncode
-        told = re.search(r"^at_call: (\d+|-) (\d+) (\d+)$", self.err, re.MULTILINE)
-        self.call, self.counts = told[1], (int(told[2]), int(told[3]))
-        self.name += f" (system call {self.call})"
-
-    @property
-    def struck(self):
-        return self.call != "-"
 
 
 @pytest.fixture
@@ -123,3 +98,38 @@ def test_kill_at_some_calls(strike, who):
 @pytest.mark.parametrize("who", KILLS)
 def test_kill_at_every_call(strike, who):
     strike_kills(strike, who, None)
+
+
+def check_error(life):
+    """It works, or tells why not in one line."""
+    *log, _ = life.err.splitlines()  # the last one is the tracer's
+    assert all(LOG_LINE.match(line) for line in log), f"{life.name}:\n{life.err}"
+    assert life.status in (0, 1), f"{life.name}: status {life.status}\n{life.err}"
+    errors = [line for line in log if line.startswith("ERROR")]
+    if life.status == 1:
+        assert len(errors) == 1, f"{life.name}: not told in one line\n{life.err}"
+    else:
+        assert life.line, f"{life.name}: neither a line nor an error\n{life.err}"
+
+
+def check_transient_error(life):
+    check_error(life)
+    assert "settings are not" not in life.err, f"{life.name}: not tried again\n{life.err}"
+
+
+def strike_errors(strike, process, error, sample):
+    check = check_error if error == "EPERM" else check_transient_error
+    strike(PROCESSES.index(process), getattr(errno, error), check, sample)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_some_calls_fail(strike, process, error):
+    strike_errors(strike, process, error, SAMPLE_OF_ERRORS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_call_fails(strike, process, error):
+    strike_errors(strike, process, error, None)

@@ -2,6 +2,7 @@
 gone."""
 
 import errno
+import time
 
 import pytest
 from scapy.layers.dhcp import BOOTP
@@ -9,8 +10,9 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 from support.checks import assert_reach
-from support.lab import INTERNET
-from support.native_tap import NEEDS_CHECKSUM, device_of, gone
+from support.lab import INTERNET, PYTHON, end
+from support.native_tap import NEEDS_CHECKSUM, SIOCSIFHWADDR, device_of, gone, mac_request
+from support.snapshot import wait_until
 
 
 @pytest.fixture
@@ -131,3 +133,30 @@ def test_hostile_headers(host, plug, plug_tap):
     assert victim.helper.process.poll() is None and attacker.helper.process.poll() is None
     victim.drain()
     victim.ping(INTERNET.web, timeout=10)
+
+
+SET_MAC = ("import fcntl, sys, time\n"
+           "while True:\n"
+           "    fcntl.ioctl(int(sys.argv[1]), int(sys.argv[2]), bytes.fromhex(sys.argv[3]))\n"
+           "    time.sleep(0.005)")
+
+
+def test_a_busy_device_does_not_hold_up_the_hosts_routes(host, plug_tap):
+    """The VM makes the kernel tell of its device all the time, by setting the MAC that it has: new
+    uplinks are followed all the same."""
+    guest = plug_tap()
+    guest.dhcp()
+    host.ip("link add uplink9 type veth peer name peer9 netns internet",
+            "link set uplink9 addrgenmode none", "addr add 203.0.113.50/24 dev uplink9",
+            "link set uplink9 up")
+    fd = guest.socket.fd
+    teller = host.start(PYTHON, "-c", SET_MAC, fd, SIOCSIFHWADDR, mac_request(guest.socket.mac()).hex(),
+                        pass_fds=(fd,))
+    time.sleep(0.3)  # until it is under way
+    host.ip("route add 198.18.0.0/15 via 203.0.113.1 dev uplink9")
+    forwarding = "/proc/sys/net/ipv4/conf/uplink9/forwarding"
+    assert wait_until(lambda: host.run("cat", forwarding).stdout == "1\n")
+    assert teller.poll() is None
+    end(teller)
+    guest.helper.stop()
+    host.ip("link del uplink9")

@@ -49,10 +49,14 @@ struct Task {
   user_regs_struct registers{};
 };
 
-// Calls that cannot be made to fail: they do not return.
-bool can_fail(long call) {
-  return call != SYS_exit && call != SYS_exit_group && call != SYS_rt_sigreturn &&
-         call != SYS_execve;
+// Calls that cannot be made to fail: they do not return, tell of it by no errno (brk), or cannot
+// fail for what a kernel may run out of, so that the C library ends the process. A write that finds
+// no room is one to a full pipe, which ours are not.
+bool can_fail(long call, int error) {
+  if (call == SYS_write && error == EAGAIN) return false;
+  constexpr std::array kSure = {SYS_exit, SYS_exit_group,     SYS_rt_sigreturn, SYS_execve,
+                                SYS_brk,  SYS_rt_sigprocmask, SYS_rseq,         SYS_futex};
+  return std::ranges::find(kSure, call) == kSure.end();
 }
 
 class Tracer {
@@ -127,7 +131,7 @@ class Tracer {
       for (pid_t leader : leaders_) kill(leader, SIGKILL);
     } else if (target_.action == "kill") {
       kill(pid, SIGKILL);
-    } else if (can_fail(call)) {
+    } else if (can_fail(call, target_.error)) {
       // A call that every sandbox allows, and that does nothing, takes its place.
       ptrace(PTRACE_GETREGS, pid, nullptr, &task.registers);
       user_regs_struct registers = task.registers;

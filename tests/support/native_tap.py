@@ -32,6 +32,11 @@ def receive_descriptor(vm_socket, timeout=TIMEOUT):
     return fds[0], text
 
 
+def mac_request(mac):
+    """An ifreq for SIOCSIFHWADDR."""
+    return struct.pack("16xH6s16x", ARPHRD_ETHER, bytes.fromhex(mac.replace(":", "")))
+
+
 class NativeDevice:
     """The TAP as Guest's socket: frames go without their headers, which are empty both ways."""
 
@@ -70,8 +75,7 @@ class NativeDevice:
         return ":".join(f"{byte:02x}" for byte in answer[18:24])
 
     def set_mac(self, mac):
-        fcntl.ioctl(self.fd, SIOCSIFHWADDR, struct.pack(
-            "16xH6s16x", ARPHRD_ETHER, bytes.fromhex(mac.replace(":", ""))))
+        fcntl.ioctl(self.fd, SIOCSIFHWADDR, mac_request(mac))
 
 
 def rest_of(vm_socket):
