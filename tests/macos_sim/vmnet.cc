@@ -1,12 +1,14 @@
 // vmnet.framework: one interface a process, with the API's rules.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include <Block.h>
 #include <arpa/inet.h>
@@ -270,9 +272,10 @@ vmnet_return_t vmnet_stop_interface(interface_ref interface, dispatch_queue_t qu
     running_interfaces--;
     return refused;
   }
-  // Slowly: a program that does not wait for the handler ends with the interface running.
+  // Slowly: a program that does not wait for the handler ends with the interface running. Not by
+  // usleep(), which the signals of a change of ids (nptl(7)) cut short.
   dispatch_async(queue, ^{
-    ::usleep(50000);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
     running_interfaces--;
     uint32_t fault = next_fault("stop_handler.status");
     handler(fault == 0 ? VMNET_SUCCESS : fault);
