@@ -80,9 +80,10 @@ TEST(Log, DebugLinesOnlyWhenEnabled) {
 // A reader that does not keep up costs lines, never time.
 TEST(Log, AFullPipeLosesTheLine) {
   std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK), 0);
+  ASSERT_EQ(::pipe(ends.data()), 0);
   UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
+  ASSERT_EQ(::fcntl(writer.get(), F_SETFL, O_NONBLOCK), 0);
   std::string chunk(4096, 'x');
   while (::write(writer.get(), chunk.data(), chunk.size()) > 0) {
   }

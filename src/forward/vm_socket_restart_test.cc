@@ -70,31 +70,6 @@ TEST_F(BoundVmSocketTest, NewsOfAnEarlierClientIsIgnored) {
   EXPECT_NE(socket_->client().epoch, old);
 }
 
-TEST_F(BoundVmSocketTest, AClientThatConnectsElsewhereHasGone) {
-  UniqueFd elsewhere = bind_datagram(path("elsewhere"));
-  Client client(path("vm"), path());
-  ASSERT_TRUE(client.greet());
-  read();
-  ASSERT_TRUE(connect_to_path(client.fd(), path("elsewhere")));
-  EXPECT_EQ(write({frame_of(60, 1)}).drops, 1U);
-  EXPECT_FALSE(socket_->client().attached);
-  Client next(path("next"), path());
-  ASSERT_TRUE(next.send(frame_of(60, 2)));
-  EXPECT_EQ(read(), std::vector<Frame>{frame_of(60, 2)});
-}
-
-TEST_F(BoundVmSocketTest, AClientThatConnectsElsewhereUnreadTellsTheReader) {
-  UniqueFd elsewhere = bind_datagram(path("elsewhere"));
-  Client client(path("vm"), path());
-  ASSERT_TRUE(client.greet());
-  read();
-  read();
-  write({frame_of(60, 1)});  // with something unread the kernel tells us at once (ECONNRESET)
-  ASSERT_TRUE(connect_to_path(client.fd(), path("elsewhere")));
-  read();
-  EXPECT_FALSE(socket_->client().attached);
-}
-
 TEST_F(BoundVmSocketTest, ClientsComeAndGoUnderTraffic) {
   std::atomic<bool> running = true;
   std::thread reader([&] {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -50,12 +51,28 @@ class TemporaryFolder {
   std::string path_;
 };
 
+// Linux's default as it counts it; on macOS the largest datagram, and the receiver's is the queue.
+inline void set_buffers(int fd) {
+  constexpr int kSend = 106496;
+  constexpr int kReceive = 4 << 20;
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSend, sizeof(kSend));
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kReceive, sizeof(kReceive));
+}
+
+// The types of AF_UNIX sockets that keep datagrams apart: macOS has no SOCK_SEQPACKET.
+inline std::vector<int> packet_socket_types() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET, 0));
+  if (!fd.valid()) return {SOCK_DGRAM};
+  return {SOCK_DGRAM, SOCK_SEQPACKET};
+}
+
 struct SocketPair {
   explicit SocketPair(int type) {
     std::array<int, 2> ends{};
-    EXPECT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()), 0);
+    EXPECT_EQ(::socketpair(AF_UNIX, type, 0, ends.data()), 0);
     ours = UniqueFd(ends[0]);
     vm = UniqueFd(ends[1]);
+    for (int end : ends) set_buffers(end);
   }
   UniqueFd ours;
   UniqueFd vm;
@@ -69,8 +86,9 @@ inline sockaddr_un address_of(const std::string& path) {
 }
 
 inline UniqueFd make_datagram_socket() {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM, 0));
   if (!fd.valid()) std::abort();
+  set_buffers(fd.get());
   return fd;
 }
 
@@ -97,7 +115,7 @@ class Client {
   void close() { fd_.reset(); }
 
   bool send(const Frame& frame) const {
-    return ::send(fd_.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    return ::send(fd_.get(), frame.data(), frame.size(), MSG_DONTWAIT) >= 0;
   }
   bool greet() const { return ::send(fd_.get(), "VFKT", 4, MSG_DONTWAIT) == 4; }
 
@@ -107,7 +125,7 @@ class Client {
 };
 
 inline bool send_to(int fd, const Frame& frame) {
-  return ::send(fd, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  return ::send(fd, frame.data(), frame.size(), MSG_DONTWAIT) >= 0;
 }
 
 // All datagrams that are there.
@@ -143,7 +161,7 @@ inline void fill(SendBatch& batch, const std::vector<Frame>& frames) {
 }
 
 inline size_t count_of_open_descriptors() {
-  auto entries = std::filesystem::directory_iterator("/proc/self/fd");
+  auto entries = std::filesystem::directory_iterator("/dev/fd");
   return static_cast<size_t>(std::distance(begin(entries), end(entries)));
 }
 
@@ -163,6 +181,9 @@ inline constexpr size_t kBatch = 64;
 // A VM's socket, read and written by the test's own thread.
 class VmSocketTest : public ::testing::Test {
  protected:
+  // As the helper does.
+  VmSocketTest() { (void)std::signal(SIGPIPE, SIG_IGN); }
+
   std::vector<Frame> read() {
     last_read_ = socket_->read(in_);
     return frames_in(in_);
@@ -177,6 +198,19 @@ class VmSocketTest : public ::testing::Test {
   SendBatch out_{4096, 8192};
   std::unique_ptr<VmSocket> socket_;
   Transfer last_read_;
+};
+
+// One end of a socketpair.
+class ConnectedVmSocketTest : public VmSocketTest, public ::testing::WithParamInterface<int> {
+ protected:
+  ConnectedVmSocketTest() : pair_(GetParam()) {
+    auto socket = VmSocket::connected(std::move(pair_.ours), kBatch, replies_);
+    if (socket) socket_ = std::move(*socket);
+  }
+  int vm() const { return pair_.vm.get(); }
+  void close_vm() { pair_.vm.reset(); }
+
+  SocketPair pair_;
 };
 
 // One that waits at path() for its client.

@@ -27,7 +27,7 @@ using ::testing::HasSubstr;
 // ---------------------------------------------------------------- --fd
 
 TEST(AdoptVmSocket, TakesEitherKindOfPair) {
-  for (int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {
+  for (int type : packet_socket_types()) {
     SocketPair pair(type);
     ASSERT_EQ(::fcntl(pair.ours.get(), F_SETFD, 0), 0);
     int number = pair.ours.release();
@@ -37,12 +37,6 @@ TEST(AdoptVmSocket, TakesEitherKindOfPair) {
     EXPECT_EQ(::fcntl(number, F_GETFD), FD_CLOEXEC);
     EXPECT_EQ(::fcntl(number, F_GETFL) & O_NONBLOCK, 0);
   }
-}
-
-TEST(AdoptVmSocket, TakesOneWhosePeerHasGoneAlready) {
-  SocketPair pair(SOCK_DGRAM);
-  pair.vm.reset();
-  EXPECT_TRUE(adopt_vm_socket(pair.ours.release()));
 }
 
 void expect_refused(int fd, const std::string& reason) {
@@ -59,13 +53,13 @@ TEST(AdoptVmSocket, RefusesWhatIsNoVmSocket) {
   expect_refused(999, "no such open descriptor");
   UniqueFd file(::open("/dev/null", O_RDWR | O_CLOEXEC));
   expect_refused(file.get(), "not a socket");
-  UniqueFd udp(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  UniqueFd udp(::socket(AF_INET, SOCK_DGRAM, 0));
   expect_refused(udp.get(), "not an AF_UNIX socket");
   SocketPair stream(SOCK_STREAM);
   expect_refused(stream.ours.get(), "SOCK_DGRAM");
-  UniqueFd lonely(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  UniqueFd lonely(::socket(AF_UNIX, SOCK_DGRAM, 0));
   expect_refused(lonely.get(), "not connected");
-  EXPECT_EQ(::fcntl(lonely.get(), F_GETFD), FD_CLOEXEC) << "still open";
+  EXPECT_GE(::fcntl(lonely.get(), F_GETFD), 0) << "still open";
 }
 
 // ---------------------------------------------------------------- --socket
@@ -150,7 +144,7 @@ TEST_F(BindVmSocket, APathLongerThanAnAddressWorksToo) {
 }
 
 TEST_F(BindVmSocket, ModesAreTheUsersOwnUnderAnyUmask) {
-  for (mode_t mask : {0U, 022U, 077U, 0777U}) {
+  for (mode_t mask : std::initializer_list<mode_t>{0, 022, 077, 0777}) {
     mode_t saved = ::umask(mask);
     auto bound = bind(folder_ / "vm.sock");
     EXPECT_EQ(::umask(saved), mask);
@@ -243,7 +237,7 @@ TEST_F(BindVmSocket, RefusesWhatIsInTheWayAndLeavesItIntact) {
 TEST_F(BindVmSocket, RefusesASocketThatSomeoneUses) {
   UniqueFd used = bind_datagram(folder_ / "datagram");
   expect_refused(folder_ / "datagram", "a program is using this socket");
-  UniqueFd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd stream(::socket(AF_UNIX, SOCK_STREAM, 0));
   sockaddr_un address = address_of(folder_ / "stream");
   ASSERT_EQ(::bind(stream.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
   ASSERT_EQ(::listen(stream.get(), 1), 0);

@@ -57,9 +57,11 @@ Result<std::unique_ptr<VmnetInterface>> VmnetInterface::start(const XpcObject& r
   std::unique_ptr<VmnetInterface> interface(new VmnetInterface(
       std::move(queue), handle, given.parameters.value_or(InterfaceParameters{})));
   if (!given.parameters) return pass(given.parameters);
-  return Result<std::unique_ptr<VmnetInterface>>(std::move(interface));
+  return interface;
 }
 
+// By value: a block copies values, but of a reference it copies no more than that.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Status VmnetInterface::on_frames(std::function<void()> callback) {
   vmnet_return_t status =
       vmnet_interface_set_event_callback(handle_, VMNET_INTERFACE_PACKETS_AVAILABLE, queue_->get(),

@@ -13,7 +13,8 @@ using ::testing::HasSubstr;
 using ::testing::Optional;
 
 PathPart folder(mode_t mode, uid_t owner = 0) {
-  return {.path = "/opt/vmnet-helper/bin", .owner = owner, .mode = S_IFDIR | mode};
+  return {
+      .path = "/opt/vmnet-helper/bin", .owner = owner, .mode = static_cast<mode_t>(S_IFDIR | mode)};
 }
 
 TEST(ReplaceableByOthers, NotWhereOnlyRootMayWrite) {
@@ -24,7 +25,7 @@ TEST(ReplaceableByOthers, NotWhereOnlyRootMayWrite) {
 }
 
 TEST(ReplaceableByOthers, AFolderForAGroupOrForAll) {
-  for (mode_t mode : {0775U, 0757U, 0777U}) {
+  for (mode_t mode : std::initializer_list<mode_t>{0775, 0757, 0777}) {
     EXPECT_THAT(replaceable_by_others({folder(mode)}),
                 Optional(HasSubstr("/opt/vmnet-helper/bin may be written to by others")));
   }

@@ -1,8 +1,9 @@
 // XPC connections, whose only service is a vmnet-broker that answers as the test says.
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include <Block.h>
-#include <unistd.h>
 
 #include "dispatch.h"
 #include "rules.h"
@@ -100,7 +101,8 @@ void xpc_connection_send_message_with_reply(xpc_connection_t connection, xpc_obj
   if (setting("broker") == "gone") {
     xpc_retain(connection);
     dispatch_async(c->queue, ^{
-      ::usleep(300000);  // when the network is in use
+      // When the network is in use.
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
       Object* interrupted = new_error();
       c->handler(interrupted);
       xpc_release(interrupted);

@@ -1,5 +1,6 @@
 // The rest of the system: version, symbols, signals, processes, datagrams.
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -188,7 +189,24 @@ void require_message(const Message& message, int flags) {
 
 int fault_errno(const char* key) { return static_cast<int>(next_fault(key)); }
 
+std::atomic<int> full_sends = 0;  // in a row
+
+ssize_t no_room() {
+  require(++full_sends <= kMaxTries, "a send into a full queue that is tried too often");
+  errno = ENOBUFS;
+  return -1;
+}
+
 }  // namespace
+
+// Looked up: to this file as well, socket() is the simulated one.
+extern "C" int macos_sim_socket(int domain, int type, int protocol) noexcept {
+  using Socket = int(int, int, int);
+  static auto* real = reinterpret_cast<Socket*>(::dlsym(RTLD_DEFAULT, "socket"));
+  if (domain != AF_UNIX || type != SOCK_SEQPACKET) return real(domain, type, protocol);
+  errno = EPROTONOSUPPORT;
+  return -1;
+}
 
 int macos_sim_getpeername(int socket, struct sockaddr* address, socklen_t* size) {
   if (::getpeername(socket, address, size) != 0) return -1;
@@ -215,16 +233,18 @@ extern "C" ssize_t recvmsg_x(int socket, Message* messages, unsigned count, int 
 
 extern "C" ssize_t sendmsg_x(int socket, const Message* messages, unsigned count, int flags) {
   if (int fault = fault_errno("sendmsg_x.errno")) {
+    if (fault == ENOBUFS) return no_room();
     errno = fault;
     return -1;
   }
   unsigned sent = 0;
   for (; sent < count; sent++) {
     require_message(messages[sent], flags);
-    if (::sendmsg(socket, &messages[sent].header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) continue;
+    if (::sendmsg(socket, &messages[sent].header, MSG_DONTWAIT) >= 0) continue;
     if (errno == EAGAIN) errno = ENOBUFS;
     if (sent == 0) return -1;
     break;
   }
+  full_sends = 0;
   return sent;
 }

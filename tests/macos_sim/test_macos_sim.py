@@ -1,9 +1,11 @@
 """The macOS back end, run against the simulated system: start, traffic, faults, end."""
 
 import json
+import os
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 from sim_helper import (GATEWAY, HELPER, ID, STATION, VM, Helper, arp_request, frame, ping,
@@ -165,14 +167,43 @@ def test_a_passing_fault_loses_nothing(fault):
     works(Helper(sim=fault))
 
 
-@pytest.mark.parametrize("status", STATUS_WORDS)
-def test_lasting_write_faults_are_drops(status):
-    helper = Helper("--stats-interval=1", sim=f"write.status={status}")
+def drops_of_one_frame(direction, sim, reads=True):
+    """Of a frame to the station, which sends it back. The simulated system breaks off what is tried
+    without end."""
+    helper = Helper("--stats-interval=1", sim=sim)
     helper.ready()
+    if not reads:
+        helper.vm.shutdown(socket.SHUT_RD)
     helper.vm.send(frame(STATION, 0x88b6, b"lost" * 20))
     line = helper.process.stderr.readline()
-    assert json.loads(line[line.index("{"):])["vm"]["drops"] == 1
+    while line and not json.loads(line[line.index("{"):])[direction]["drops"]:
+        line = helper.process.stderr.readline()
     assert helper.stop()[0] == 0
+    return json.loads(line[line.index("{"):])[direction]["drops"]
+
+
+@pytest.mark.parametrize("status", STATUS_WORDS)
+def test_lasting_write_faults_are_drops(status):
+    assert drops_of_one_frame("vm", f"write.status={status}") == 1
+
+
+def test_a_vm_whose_queue_stays_full_loses_frames():
+    assert drops_of_one_frame("host", "sendmsg_x.errno=105") == 1
+
+
+def test_a_vm_that_has_shut_its_end_down_is_no_signal():
+    """macOS has no MSG_NOSIGNAL: SIGPIPE would end the helper."""
+    for sim in ("", "missing=sendmsg_x"):
+        assert drops_of_one_frame("host", sim, reads=False) == 1
+
+
+def test_an_interface_that_cannot_be_read_any_more_ends_the_helper():
+    helper = Helper(sim="read.status=1001")
+    helper.ready()
+    helper.vm.send(frame(STATION, 0x88b6, b"unread" * 20))
+    helper.process.wait(timeout=30)
+    status, errors = helper.finish()
+    assert status == 1 and errors.count("ERROR") == 1, errors
 
 
 def test_named_network():
@@ -202,21 +233,59 @@ def test_named_networks_that_cannot_be():
     assert "no such network" in refused("--network=other")
 
 
+class Client:
+    """Of a helper's socket, as vfkit is one."""
+
+    def __init__(self, own, helper):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(10)
+        self.socket.bind(str(own))
+        while True:  # until the helper has seen the last one's end
+            try:
+                self.socket.connect(str(helper))
+                break
+            except PermissionError:
+                time.sleep(0.05)
+
+    def __enter__(self):
+        self.socket.send(b"VFKT")
+        self.socket.send(frame(STATION, 0x88b6, b"hello" * 10))
+        assert self.socket.recv(2000)[14:] == b"hello" * 10
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
 def test_socket_path(tmp_path):
-    path, own = tmp_path / "s", tmp_path / "c"
+    path = tmp_path / "s"
     process = subprocess.Popen([HELPER, f"--socket={path}"], stdout=subprocess.PIPE, text=True)
     assert json.loads(process.stdout.readline())
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-        client.bind(str(own))
-        client.settimeout(10)
-        client.connect(str(path))
-        client.send(b"VFKT")
-        client.send(frame(STATION, 0x88b6, b"hello" * 10))
-        assert client.recv(2000)[14:] == b"hello" * 10
+    assert path.stat().st_mode & 0o777 == 0o600
+    for number in range(3):
+        with Client(tmp_path / f"client{number}", path):
+            pass
     process.terminate()
     assert process.wait(timeout=10) == 0
     process.stdout.close()
     assert not path.exists() and not (tmp_path / "s.lock").exists()
+
+
+def test_socket_names_of_any_length(tmp_path, monkeypatch):
+    """A path longer than the 104 bytes of an address works by its folder, a longer name does not."""
+    folder = tmp_path / ("f" * 90)
+    folder.mkdir()
+    run = subprocess.run([HELPER, f"--socket={folder / ('s' * 104)}"], text=True, capture_output=True,
+                         check=False, timeout=30)
+    assert run.returncode == 1 and "the 103 bytes of a socket's name" in run.stderr
+    monkeypatch.chdir(folder)  # a client has the same limit
+    process = subprocess.Popen([HELPER, f"--socket={folder / 's'}"], stdout=subprocess.PIPE, text=True)
+    assert json.loads(process.stdout.readline())
+    with Client("client", "s"):
+        pass
+    process.terminate()
+    assert process.wait(timeout=10) == 0
+    process.stdout.close()
+    assert os.listdir() == ["client"]
 
 
 def test_tap_is_refused():

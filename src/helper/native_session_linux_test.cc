@@ -1,5 +1,3 @@
-#include "helper/native_session.h"
-
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -12,6 +10,7 @@
 
 #include "base/descriptor_passing.h"
 #include "forward/wake_up.h"
+#include "helper/native_session.h"
 
 namespace vmnet {
 namespace {
