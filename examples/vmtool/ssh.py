@@ -19,6 +19,13 @@ def make_key(path: pathlib.Path, comment: str) -> None:
                      comment, "-f", str(path)], "cannot make an ssh key")
 
 
+def require(machine: Machine) -> None:
+    """Fails where prepare() would."""
+    process.require("ssh-keygen", INSTALL)
+    if machine.settings.get("ssh_key"):
+        public_key(machine)
+
+
 def prepare(machine: Machine) -> None:
     """Keys and known_hosts in the VM's folder."""
     if not machine.settings.get("ssh_key"):
