@@ -61,7 +61,8 @@ def command(machine: Machine, address: str, words: list[str]) -> list[str]:
     options = [f"HostKeyAlias={machine.name}",
                f"UserKnownHostsFile=\"{literal(machine.path('known_hosts'))}\"",
                "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "ConnectTimeout=30",
-               "ConnectionAttempts=30",  # a second each: cloud-init may still restart sshd
+               # A second each: cloud-init may still restart sshd, which takes an emulated VM its time.
+               "ConnectionAttempts=90",
                "LogLevel=ERROR"]
     if not machine.settings.get("ssh_key"):
         options += ["IdentitiesOnly=yes", f"IdentityFile=\"{literal(machine.path('id_ed25519'))}\""]
