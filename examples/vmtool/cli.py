@@ -107,7 +107,8 @@ def start_parser() -> Parser:
     this.add_argument("--connection", choices=CONNECTIONS, default="fd",
                       help="fd: a socketpair; socket: a socket of a name; run: vmnet-run; tap: "
                       "vmnet-run and the TAP itself (Linux). Default: %(default)s")
-    this.add_argument("--address", type=static_address, metavar="ADDR[/PREFIX]", help="a static address instead of DHCP")
+    this.add_argument("--address", type=static_address, metavar="ADDR[/PREFIX]",
+                      help="a static address instead of DHCP")
     this.add_argument("--timeout", type=seconds, metavar="SECONDS", help="how long to wait for the VM")
     add_helper_options(parser.add_argument_group("vmnet-helper, this start (vmnet-helper --help)"))
     return parser
