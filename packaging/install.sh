@@ -15,14 +15,16 @@ set -eu
 
 prefix=/opt/vmnet-helper
 parent=/opt
+new_stage=$parent/.vmnet-helper.new
 rule=/etc/sudoers.d/vmnet-helper
 from=$(dirname "$0")
 sudoers=yes
 action=install
 # What undo() has to remove or to put back.
-work='' stage='' made_parent='' placing='' rule_placed=''
+work='' stage='' made_parent='' placing='' rule_placing=''
 
-say() { printf '%s\n' "$*"; }
+# A reader that has gone does not end an installation in its middle.
+say() { printf '%s\n' "$*" 2> /dev/null || :; }
 
 fail() {
   printf 'install.sh: %s\n' "$*" >&2
@@ -108,15 +110,24 @@ is_ours_or_absent() {
   [ ! -e "$1" ] || grep -q "$prefix/bin/vmnet-helper" "$1"
 }
 
+# The folder to unpack in, on the file system of the place; one that is there is another's.
+claim_stage() {
+  [ ! -e "$new_stage" ] ||
+    fail "$new_stage is there: another installation runs, or one was killed: then run install.sh --uninstall first"
+  mkdir -m 700 "$new_stage"
+  stage=$new_stage
+}
+
 # The release's tarball for this machine, $work/$name, its checksum compared.
 fetch_tarball() {
+  platform=$(platform)
   fetch SHA256SUMS
-  name=$(awk -v p="-$(platform).tar.gz" \
+  name=$(awk -v p="-$platform.tar.gz" \
     'index($2, "vmnet-helper-v") == 1 && substr($2, length($2) - length(p) + 1) == p { print $2 }' \
     "$work/SHA256SUMS")
   case $name in
-    '') fail "SHA256SUMS names no tarball for $(platform)" ;;
-    */* | *[[:space:]]*) fail "SHA256SUMS does not name one tarball for $(platform)" ;;
+    '') fail "SHA256SUMS names no tarball for $platform" ;;
+    */* | *[[:space:]]*) fail "SHA256SUMS does not name one tarball for $platform" ;;
   esac
   fetch "$name"
   wanted=$(awk -v n="$name" '$2 == n { print $1 }' "$work/SHA256SUMS")
@@ -127,7 +138,6 @@ fetch_tarball() {
 
 # Unpacks beside the place, and looks whether it works here, before anything is replaced.
 unpack() {
-  stage=$(mktemp -d "$parent/.vmnet-helper.XXXXXX")
   # Members begin with opt/vmnet-helper: nothing else of the tarball is unpacked.
   tar -xzf "$work/$name" -C "$stage" --no-same-owner -p opt/vmnet-helper ||
     fail "$name cannot be unpacked in $parent"
@@ -163,12 +173,20 @@ install_rule() {
   fi
   visudo -c -q -f "$source" || fail "$source: sudo does not accept it"
   [ -d "${rule%/*}" ] || fail "${rule%/*}: no such folder"
-  [ -e "$rule" ] || rule_placed=yes
-  install -m 440 -o 0 -g 0 "$source" "$rule" || fail "$rule cannot be written"
+  # Whole or not at all, since sudo refuses everybody over half a rule. It reads no name with a dot.
+  [ ! -e "$rule" ] || cp -p "$rule" "$stage/rule"
+  rule_placing=yes
+  { install -m 440 -o 0 -g 0 "$source" "$rule.new" && mv -f "$rule.new" "$rule"; } ||
+    fail "$rule cannot be written"
   group=$(sed -n 's/^%\([a-z]*\) .*/\1/p' "$rule")
   say "installed $rule: members of the group $group may start it"
   [ "$(uname -s)" != Linux ] || getent group "$group" > /dev/null ||
     say "note: there is no group $group yet: groupadd --system $group"
+}
+
+put_rule_back() {
+  rm -f "$rule.new"
+  if [ -e "$stage/rule" ]; then mv -f "$stage/rule" "$rule"; else rm -f "$rule"; fi
 }
 
 # Runs at every end: nothing of a failed installation stays.
@@ -176,9 +194,9 @@ undo() {
   status=$?
   trap - EXIT HUP INT TERM
   if [ "$status" != 0 ]; then
-    [ -z "$rule_placed" ] || rm -f "$rule"
+    [ -z "$rule_placing" ] || put_rule_back
     [ -z "$placing" ] || rm -rf "$prefix"
-    [ ! -e "$stage/old" ] || mv "$stage/old" "$prefix"
+    [ -z "$stage" ] || [ ! -e "$stage/old" ] || mv "$stage/old" "$prefix"
   fi
   [ -z "$stage" ] || rm -rf "$stage"
   if [ "$status" != 0 ]; then
@@ -195,7 +213,9 @@ install_release() {
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
+  trap '' PIPE
   check_place
+  claim_stage
   work=$(mktemp -d)
   fetch_tarball
   unpack
@@ -207,7 +227,7 @@ uninstall() {
   removed=no
   made_parent=no
   [ ! -e "$prefix/share/doc/vmnet-helper/made-parent" ] || made_parent=yes
-  for path in "$rule" "$prefix"; do
+  for path in "$rule" "$rule.new" "$prefix" "$new_stage"; do
     [ -e "$path" ] || [ -L "$path" ] || continue
     if [ "$path" = "$rule" ] && ! is_ours_or_absent "$rule"; then
       say "left $rule: it belongs to another installation"

@@ -48,12 +48,16 @@ def host_resolvers() -> list[str]:
     return []
 
 
-def static_address(text: str, interface: dict, dns: list[str]) -> StaticAddress:
-    """The user's --address ADDR[/PREFIX] on the helper's network."""
+def parse_address(text: str) -> ipaddress.IPv4Interface:
     try:
-        given = ipaddress.IPv4Interface(text)
+        return ipaddress.IPv4Interface(text)
     except ValueError:
         raise Failure(f"--address '{text}': not an IPv4 address") from None
+
+
+def static_address(text: str, interface: dict, dns: list[str]) -> StaticAddress:
+    """The user's --address ADDR[/PREFIX] on the helper's network."""
+    given = parse_address(text)
     gateway = interface.get("vmnet_start_address") or interface.get("net_ipv4_subnet")
     mask = interface.get("vmnet_subnet_mask") or interface.get("net_ipv4_mask")
     if gateway and mask:

@@ -9,9 +9,11 @@ import sys
 import time
 
 from . import ssh
+from .address import parse_address
 from .disk import parse_size
 from .distributions import DISTRIBUTIONS
 from .drivers import ARCHITECTURES, DRIVERS, default_driver, host_arch
+from .images import parse_checksum
 from .logs import show_logs
 from .machine import Machine, all_machines, check_name
 from .network import CONNECTIONS
@@ -55,6 +57,15 @@ def memory(text: str) -> int:
     return size
 
 
+def disk_size(text: str) -> int:
+    return parse_size(text, "--disk-size")
+
+
+def static_address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
 def user_name(text: str) -> str:
     if not (text[:1].isalpha() or text[:1] == "_") or len(text) > 32 or \
             not all(c.isascii() and (c.islower() or c.isdigit() or c in "_-") for c in text):
@@ -78,7 +89,7 @@ def start_parser() -> Parser:
     image.add_argument("--distro", choices=sorted(DISTRIBUTIONS), help="default: debian")
     image.add_argument("--image", metavar="PATH|URL", help="a qcow2 or raw image, with cloud-init for "
                        "ssh to work")
-    made.add_argument("--checksum", metavar="sha256:HEX", help="of the image; --distro has the "
+    made.add_argument("--checksum", type=parse_checksum, metavar="sha256:HEX", help="of the image; --distro has the "
                       "distributor's")
     made.add_argument("--arch", choices=ARCHITECTURES, default=host_arch.name(),
                       help="default: %(default)s, this machine's; others are emulated")
@@ -88,7 +99,7 @@ def start_parser() -> Parser:
     kept.add_argument("--driver", choices=sorted(DRIVERS), help=f"default: {default_driver()}")
     kept.add_argument("--cpus", type=count, metavar="N", help="default: 2")
     kept.add_argument("--memory", type=memory, metavar="SIZE", help="default: 2G")
-    kept.add_argument("--disk-size", metavar="SIZE", help="default: 20G; a disk only grows")
+    kept.add_argument("--disk-size", type=disk_size, metavar="SIZE", help="default: 20G; a disk only grows")
     kept.add_argument("--user", type=user_name, metavar="NAME", help="default: the distribution's own, "
                       "or vm")
     kept.add_argument("--ssh-key", metavar="FILE.pub", help="default: one is made for the VM")
@@ -96,7 +107,8 @@ def start_parser() -> Parser:
     this.add_argument("--connection", choices=CONNECTIONS, default="fd",
                       help="fd: a socketpair; socket: a socket of a name; run: vmnet-run; tap: "
                       "vmnet-run and the TAP itself (Linux). Default: %(default)s")
-    this.add_argument("--address", metavar="ADDR[/PREFIX]", help="a static address instead of DHCP")
+    this.add_argument("--address", type=static_address, metavar="ADDR[/PREFIX]",
+                      help="a static address instead of DHCP")
     this.add_argument("--timeout", type=seconds, metavar="SECONDS", help="how long to wait for the VM")
     add_helper_options(parser.add_argument_group("vmnet-helper, this start (vmnet-helper --help)"))
     return parser
@@ -116,7 +128,11 @@ def start(words: list[str]) -> int:
 
 
 def state_of(machine: Machine) -> tuple[str, str]:
-    if not machine.is_running():
+    """Its state in a word or two, and its address."""
+    running = machine.is_running()
+    if not machine.exists():
+        return ("creating" if running else "incomplete"), "-"
+    if not running:
         return ("left over" if machine.left_running() else "stopped"), "-"
     address = machine.run_state().get("address")
     return ("running", address) if address else ("starting", "-")
@@ -126,8 +142,8 @@ def list_machines() -> int:
     rows = [("NAME", "STATE", "DRIVER", "ADDRESS", "MADE OF")]
     for machine in all_machines():
         state, address = state_of(machine)
-        rows.append((machine.name, state, machine.settings["driver"], address,
-                     machine.settings["source"]))
+        rows.append((machine.name, state, machine.settings.get("driver", "-"), address,
+                     machine.settings.get("source", "-")))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         step("  ".join([*(f"{text:{width}}" for text, width in zip(row, widths)), row[-1]]))

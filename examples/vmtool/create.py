@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from . import disk, images, ssh
+from . import disk, images, network, seed, ssh
 from .distributions import DISTRIBUTIONS, Image
 from .drivers import Driver, driver
 from .machine import Machine, home, read_json, write_json
@@ -19,7 +19,7 @@ KEPT = ("cpus", "memory", "driver", "user", "ssh_key")  # what may change from s
 
 def source(arguments) -> str:
     """What the VM is made of, as the settings name it."""
-    if arguments.image:
+    if arguments.image is not None:
         image = arguments.image
         return image if images.is_address(image) else str(pathlib.Path(image).absolute())
     return arguments.distro or DEFAULT_DISTRIBUTION
@@ -28,13 +28,11 @@ def source(arguments) -> str:
 def fetch(arguments, arch: str) -> pathlib.Path:
     """The image as a file here."""
     cache = home() / "cache"
-    checksum = images.parse_checksum(arguments.checksum) if arguments.checksum else ("", "")
-    if arguments.image:
+    checksum = arguments.checksum or ("", "")
+    if arguments.image is not None:
         if images.is_address(arguments.image):
             return images.fetch(cache, arguments.image, *checksum)
         path = pathlib.Path(arguments.image).absolute()
-        if not path.is_file():
-            raise Failure(f"--image {arguments.image}: no such file")
         if checksum[0]:
             images.check(path, *checksum, f"--image {arguments.image}")
         return path
@@ -59,7 +57,7 @@ def find(distribution: str, arch: str, cache: pathlib.Path) -> Image:
 
 
 def first_user(arguments) -> str:
-    if arguments.image:
+    if arguments.image is not None:
         return "vm"
     return DISTRIBUTIONS[arguments.distro or DEFAULT_DISTRIBUTION].user
 
@@ -72,18 +70,39 @@ def choose_firmware(machine: Machine, wanted: str) -> str:
     return "bios" if disk.boots_by_bios(machine.disk(), machine.settings["disk_format"]) else "uefi"
 
 
+def check_image(image: str | None) -> None:
+    """What can be seen of --image without reading it."""
+    if image is None:
+        return
+    if images.is_address(image):
+        images.check_address(image)
+    elif not pathlib.Path(image).absolute().is_file():
+        raise Failure(f"--image '{image}': no such file")
+
+
+def require(machine: Machine, connection: str) -> None:
+    """Fails where a start lacks something beside the driver, before anything is downloaded or made."""
+    network.require(connection)
+    seed.find_maker()
+    ssh.require(machine)
+
+
 def create(machine: Machine, arguments) -> Driver:
-    """A new VM. What it needs is looked for first; whatever fails leaves no trace of it."""
-    size = disk.parse_size(arguments.disk_size or DEFAULT_DISK, "--disk-size")
+    """A new VM. Whatever fails leaves no trace of it."""
+    if arguments.checksum and arguments.image is None:
+        raise Failure("--checksum: for --image; a distribution's image has the distributor's own")
+    check_image(arguments.image)
+    size = arguments.disk_size or disk.parse_size(DEFAULT_DISK, "--disk-size")
     chosen = driver(arguments.driver)
     given = {name: getattr(arguments, name) for name in KEPT if getattr(arguments, name) is not None}
     machine.new_settings(**{**DEFAULTS, "user": first_user(arguments), **given},
-                         source=source(arguments), distribution="" if arguments.image else
+                         source=source(arguments), distribution="" if arguments.image is not None else
                          arguments.distro or DEFAULT_DISTRIBUTION, arch=arguments.arch,
                          firmware=arguments.firmware, disk_format=chosen.disk_format)
     try:
         chosen.require(machine, arguments.connection)
         disk.qemu_img()
+        require(machine, arguments.connection)
         image = fetch(arguments, arguments.arch)
         disk.create(image, machine.disk(), chosen.disk_format, size)
         machine.settings["firmware"] = choose_firmware(machine, arguments.firmware)
@@ -98,7 +117,7 @@ def create(machine: Machine, arguments) -> Driver:
 
 def change(machine: Machine, arguments) -> Driver:
     """A VM that is there, with what is given anew."""
-    if (arguments.image or arguments.distro) and source(arguments) != machine.settings["source"]:
+    if (arguments.image is not None or arguments.distro) and source(arguments) != machine.settings["source"]:
         raise Failure(f"{machine.name} was made of {machine.settings['source']}; delete it first "
                       f"(./example delete {machine.name}) or take another name")
     for name in KEPT:
@@ -109,9 +128,9 @@ def change(machine: Machine, arguments) -> Driver:
         raise Failure(f"--driver {chosen.name} needs a raw disk and {machine.name} has "
                       f"{machine.settings['disk_format']}: take another name")
     chosen.require(machine, arguments.connection)
+    require(machine, arguments.connection)
     if arguments.disk_size:
-        disk.grow(machine.disk(), machine.settings["disk_format"],
-                  disk.parse_size(arguments.disk_size, "--disk-size"))
+        disk.grow(machine.disk(), machine.settings["disk_format"], arguments.disk_size)
     ssh.prepare(machine)
     machine.save()
     return chosen

@@ -58,6 +58,8 @@ def create(image: pathlib.Path, disk: pathlib.Path, disk_format: str, size: int)
     """Copies the image to `disk` and grows it to `size` bytes where it is smaller. What was begun
     is removed when it fails."""
     facts = check_image(image)
+    if not facts["virtual-size"]:
+        raise Failure(f"image {image}: empty")
     needed, free = facts["actual-size"], shutil.disk_usage(disk.parent).free
     if needed > free:
         raise Failure(f"no space for the disk: it needs {megabytes(needed)}, {disk.parent} has "

@@ -40,6 +40,18 @@ def is_address(image: str) -> bool:
     return bool(re.match(r"https?://", image))
 
 
+def check_address(address: str) -> None:
+    """An address that no request can be made for is refused here, by one rule."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not re.fullmatch(r"[!-~]+", address):
+        raise Failure(f"--image '{address}': not an address; write it as a browser shows it, with "
+                      "%20 for a space")
+
+
 def reason(error: Exception) -> str:
     return str(getattr(error, "reason", "") or error or type(error).__name__)
 

@@ -23,6 +23,8 @@ import uuid
 from . import process
 from .report import Failure
 
+SETTINGS = {"interface_id", "driver", "cpus", "memory", "user", "source", "distribution", "arch", "firmware",
+            "disk_format"}
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
@@ -45,28 +47,35 @@ def write_json(path: pathlib.Path, content: dict) -> None:
 
 
 def read_json(path: pathlib.Path) -> dict:
+    """Empty where there is none, or none that can be read: a machine that lost its power cuts files."""
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
         return {}
-    except (OSError, ValueError) as error:
-        raise Failure(f"{path}: {error}") from None
+    return content if isinstance(content, dict) else {}
 
 
 class Machine:
-    """A VM of a name. `settings` are empty until it has been created."""
+    """A VM of a name. `settings` are empty until it has been created; a folder without them is of one
+    that is being created, or whose creation was killed."""
 
     def __init__(self, name: str):
         self.name = check_name(name)
         self.folder = home() / "vms" / name
-        self.settings = read_json(self.folder / "vm.json")
         self.lock = -1
+        self.load()
+
+    def load(self) -> None:
+        path = self.path("vm.json")
+        self.settings = read_json(path)
+        if path.exists() and not SETTINGS <= self.settings.keys():
+            raise Failure(f"{path} is damaged; remove the folder {self.folder}")
 
     def exists(self) -> bool:
         return bool(self.settings)
 
     def require(self) -> Machine:
-        if not self.exists():
+        if not self.folder.is_dir():
             raise Failure(f"there is no VM '{self.name}'; './example list' shows those there are")
         return self
 
@@ -105,7 +114,7 @@ class Machine:
         if make and not self.is_still_here():
             self.release()
             return self.take(make)
-        self.settings = read_json(self.path("vm.json"))
+        self.load()
         return True
 
     def is_still_here(self) -> bool:
@@ -161,5 +170,5 @@ class Machine:
 
 
 def all_machines() -> list[Machine]:
-    folders = sorted((home() / "vms").glob("*/vm.json"))
-    return [Machine(file.parent.name) for file in folders if NAME.fullmatch(file.parent.name)]
+    return [Machine(folder.name) for folder in sorted((home() / "vms").glob("*"))
+            if folder.is_dir() and NAME.fullmatch(folder.name)]

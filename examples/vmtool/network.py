@@ -63,6 +63,13 @@ def find_program(name: str) -> str:
     return found
 
 
+def require(kind: str) -> None:
+    """Fails where the connection cannot be made here."""
+    if kind == "tap" and not sys.platform.startswith("linux"):
+        raise Failure("--connection tap: Linux only, macOS has no TAP; take fd, socket or run")
+    find_program("vmnet-run" if kind in ("run", "tap") else "vmnet-helper")
+
+
 def needs_sudo(helper: str) -> bool:
     """Whether the helper cannot get its privilege by itself."""
     if os.geteuid() == 0 or os.stat(helper).st_mode & stat.S_ISUID:
@@ -227,11 +234,6 @@ class RunConnection(Connection):
 class TapConnection(RunConnection):
     kind = "tap"
     extra = ["--tap"]
-
-    def start(self) -> dict:
-        if not sys.platform.startswith("linux"):
-            raise Failure("--connection tap: Linux only, macOS has no TAP; take fd, socket or run")
-        return super().start()
 
 
 KINDS = {"fd": FdConnection, "socket": SocketConnection, "run": RunConnection, "tap": TapConnection}

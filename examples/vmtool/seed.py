@@ -22,11 +22,17 @@ MAKERS = ("xorriso", "genisoimage", "mkisofs", "hdiutil")
 INSTALL = "apt-get install xorriso; macOS has hdiutil"
 
 
-def iso_command(folder: pathlib.Path, target: pathlib.Path) -> list[str]:
-    """Makes an ISO of a folder, by the first program that is there."""
+def find_maker() -> str:
+    """The first program that is there and makes an ISO."""
     maker = next((name for name in MAKERS if shutil.which(name)), None)
     if not maker:
         raise Failure(f"no program to make the seed with: {', '.join(MAKERS)} ({INSTALL})")
+    return maker
+
+
+def iso_command(folder: pathlib.Path, target: pathlib.Path) -> list[str]:
+    """Makes an ISO of a folder."""
+    maker = find_maker()
     program = str(shutil.which(maker))
     if maker == "hdiutil":
         return [program, "makehybrid", "-quiet", "-iso", "-joliet", "-default-volume-name", "cidata",

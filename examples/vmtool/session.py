@@ -146,8 +146,10 @@ class Session:
             self.vm.stop()
         if self.connection:
             self.connection.stop()
-        if self.machine.exists():
+        if self.machine.path("vm.json").exists():
             self.machine.forget_run()
+        else:
+            self.machine.delete()
         self.machine.release()
 
     def wait_for_shutdown(self, seconds: float) -> None:

@@ -19,6 +19,13 @@ def make_key(path: pathlib.Path, comment: str) -> None:
                      comment, "-f", str(path)], "cannot make an ssh key")
 
 
+def require(machine: Machine) -> None:
+    """Fails where prepare() would."""
+    process.require("ssh-keygen", INSTALL)
+    if machine.settings.get("ssh_key"):
+        public_key(machine)
+
+
 def prepare(machine: Machine) -> None:
     """Keys and known_hosts in the VM's folder."""
     if not machine.settings.get("ssh_key"):
@@ -54,7 +61,8 @@ def command(machine: Machine, address: str, words: list[str]) -> list[str]:
     options = [f"HostKeyAlias={machine.name}",
                f"UserKnownHostsFile=\"{literal(machine.path('known_hosts'))}\"",
                "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "ConnectTimeout=30",
-               "ConnectionAttempts=30",  # a second each: cloud-init may still restart sshd
+               # A second each: cloud-init may still restart sshd, which takes an emulated VM its time.
+               "ConnectionAttempts=90",
                "LogLevel=ERROR"]
     if not machine.settings.get("ssh_key"):
         options += ["IdentitiesOnly=yes", f"IdentityFile=\"{literal(machine.path('id_ed25519'))}\""]

@@ -9,7 +9,7 @@ import tempfile
 import threading
 
 import pytest
-from vmtool.drivers import driver, firmware, krunkit, qemu, rest, vfkit
+from vmtool.drivers import accelerator, driver, firmware, krunkit, qemu, rest, vfkit
 from vmtool.machine import Machine
 from vmtool.network import Nic
 from vmtool.report import Failure
@@ -162,3 +162,15 @@ def test_power_button_over_qmp(machine, answers, expected):
             assert qemu.Qemu().ask_to_stop(machine) == expected
             player.join()
     assert not qemu.Qemu().ask_to_stop(machine)
+
+
+@pytest.mark.parametrize("text, runs", [
+    ("echo SeaBIOS; echo No bootable device.; exec sleep 60", True),
+    ("echo SeaBIOS; exec sleep 60", False),  # nested virtualisation that begins and hangs
+    ("echo SeaBIOS", False), ("exit 1", False)])
+def test_kvm_is_taken_where_the_bios_comes_to_its_end(tmp_path, monkeypatch, text, runs):
+    program = tmp_path / "qemu"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(accelerator, "PROBE_SECONDS", 30 if runs else 0.5)
+    assert accelerator.bios_runs(str(program)) == runs

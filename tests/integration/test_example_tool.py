@@ -183,7 +183,7 @@ def test_reader_that_has_gone(tool):
         assert wait_until(lambda: "starting" in tool.run("list").stdout, 20, 0.2)
         tool.run("stop", "small", "--now")
         assert vm.wait(20) == 143 and vm.stderr.read() == b""
-    assert nothing_runs() and tool.files("small") == KEPT
+    assert nothing_runs() and tool.files("small") <= KEPT  # it may have been stopped before QEMU's logs
 
 
 @pytest.mark.parametrize("moment", ["^Started vmnet-helper", "^Starting QEMU", "^Waiting"])

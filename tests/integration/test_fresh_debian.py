@@ -96,6 +96,14 @@ def test_install_sh(fresh, page, with_tools):
     assert not [line for line in left.splitlines() if "vmnet" in line], left
 
 
+def test_install_sh_that_refuses_the_place(fresh):
+    """Nothing of the system's is taken for what an older installation left."""
+    fresh.shell("mkdir /old; echo mine > /old/file; chmod go+w /opt")
+    done = fresh.run("sh", "/root/release/install.sh", check=False)
+    assert done.returncode == 1 and "/opt may be written to by others" in done.stderr
+    assert fresh.path("/old/file").exists() and not fresh.path("/opt/vmnet-helper").exists()
+
+
 def test_tarball_and_sudo(fresh, page, with_tools):
     assert "OK" in page("tarball").stdout
     assert_refused(fresh)

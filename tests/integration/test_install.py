@@ -4,6 +4,7 @@ import hashlib
 import pathlib
 import platform
 import shutil
+import subprocess
 
 import pytest
 
@@ -243,6 +244,64 @@ def test_download_over_https_alone(release, folder):
     done = run("sh", release / "install.sh", "--from", "http://www.lab.example/", check=False,
                env=environment)
     assert done.returncode == 1 and "only https:// addresses" in done.stderr
+
+
+def test_platform_without_a_release(release, folder):
+    uname = '[ "$1" = -s ] && echo Plan9 || echo mips'
+    done = run("sh", release / "install.sh", check=False,
+               env=with_programs(folder / "bin", uname=uname))
+    assert done.stderr.splitlines() == ["install.sh: no release for Plan9 on mips",
+                                        "install.sh: nothing was changed"]
+
+
+def test_reader_that_has_gone(release):
+    """sh install.sh | true"""
+    run("bash", "-c", 'sh "$0"/install.sh | true; exit "${PIPESTATUS[0]}"', release)
+    assert RULE.exists() and PREFIX.exists()
+    assert [path.name for path in PREFIX.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_killed_while_it_replaces_the_old_one(release, folder, call):
+    """SIGKILL at each move: the next one says what to do, which takes all of it back."""
+    upgraded_marker(release)
+    mv = f'echo >> {folder}/calls; [ $(wc -l < {folder}/calls) != {call} ] || kill -9 $PPID; exec /bin/mv "$@"'
+    environment = with_programs(folder / "bin", mv=mv)
+    assert run("sh", release / "install.sh", check=False, env=environment).returncode == -9
+    visudo = run("visudo", "--check", check=False)
+    assert visudo.returncode == 0, visudo.stderr
+    done = install(release, check=False)
+    assert done.returncode == 1
+    assert "another installation runs, or one was killed: then run install.sh --uninstall first" in done.stderr
+    install(release, "--uninstall")
+    assert not PREFIX.exists() and not list(PREFIX.parent.glob(".vmnet*"))
+    assert not list(RULE.parent.glob("vmnet*"))
+    install(release)
+
+
+def test_two_at_once(release, folder):
+    """The second does not touch what the first is about to put in place."""
+    tar = f'touch {folder}/begun; while [ ! -e {folder}/go ]; do sleep 0.05; done; exec /bin/tar "$@"'
+    with subprocess.Popen(["sh", release / "install.sh"], stdout=subprocess.DEVNULL,
+                          env=with_programs(folder / "bin", tar=tar)) as first:
+        assert snapshot.wait_until((folder / "begun").exists)
+        second = install(release, check=False)
+        (folder / "go").touch()
+        assert first.wait(30) == 0
+    assert second.returncode == 1 and "another installation runs" in second.stderr
+    assert (PREFIX / "bin" / "vmnet-helper").exists() and not (PREFIX / "vmnet-helper").exists()
+
+
+def test_interrupted_after_the_rule(release, folder):
+    """The old rule is back with the old program."""
+    mark = upgraded_marker(release)
+    RULE.chmod(0o640)
+    RULE.write_text("# the old one\n" + RULE.read_text())
+    old = RULE.read_bytes()
+    environment = with_programs(folder / "bin", getent="kill -TERM $PPID; sleep 0.1; exit 0")
+    done = run("sh", release / "install.sh", check=False, env=environment)
+    assert done.returncode == 143 and done.stderr == "install.sh: nothing was changed\n"
+    assert RULE.read_bytes() == old and mark.read_text() == "old"
 
 
 def test_release_for_another_platform(release):

@@ -12,11 +12,12 @@ import time
 from . import host_arch
 
 PROBE_SECONDS = 5
+LAST_WORDS = b"No bootable device"
 
 
-def bios_speaks(program: str) -> bool:
-    """Lets the BIOS start under KVM and waits for its first line (0x402 is its debug port): nested
-    virtualisation may open /dev/kvm and then hang."""
+def bios_runs(program: str) -> bool:
+    """Lets the BIOS run under KVM to its end, where it misses a disk (0x402 is its debug port): nested
+    virtualisation may open /dev/kvm, begin, and then hang."""
     with subprocess.Popen([program, "-accel", "kvm", "-cpu", "host", "-m", "32", "-nodefaults",
                            "-no-user-config", "-display", "none", "-chardev", "stdio,id=bios",
                            "-device", "isa-debugcon,iobase=0x402,chardev=bios"],
@@ -24,7 +25,7 @@ def bios_speaks(program: str) -> bool:
                           start_new_session=True) as qemu:
         heard, deadline = b"", time.monotonic() + PROBE_SECONDS
         try:
-            while b"\n" not in heard:
+            while LAST_WORDS not in heard:
                 if not select.select([qemu.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
                     return False
                 part = os.read(qemu.stdout.fileno(), 4096)
@@ -46,6 +47,6 @@ def choose(program: str, arch: str) -> tuple[str, str]:
         reason = "there is no /dev/kvm" if not os.path.exists("/dev/kvm") else \
             "you may not open /dev/kvm (group kvm)"
         return "tcg", f"emulated, slow: {reason}"
-    if arch == "x86_64" and not bios_speaks(program):
+    if arch == "x86_64" and not bios_runs(program):
         return "tcg", "emulated, slow: /dev/kvm is there but nothing runs on it"
     return "kvm", "KVM"

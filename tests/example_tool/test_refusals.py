@@ -1,0 +1,115 @@
+"""What a start looks for before it downloads or makes anything: one line, status 1, nothing left."""
+
+import os
+import subprocess
+
+import pytest
+from conftest import REPOSITORY
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ user@host"
+
+
+@pytest.fixture
+def example(tmp_path):
+    """example(*words, **environment) runs the tool with programs that do nothing in place of QEMU's."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("qemu-system-x86_64", "qemu-img", "xorriso", "ssh-keygen", "vmnet-helper", "vmnet-run"):
+        (programs / name).write_text("#!/bin/sh\nexit 9\n")
+        (programs / name).chmod(0o755)
+    (tmp_path / "image").write_bytes(bytes(4096))
+
+    def run(*words, **environment):
+        python = os.path.dirname(os.path.realpath("/usr/bin/python3"))
+        base = {"PATH": f"{programs}:{python}:/bin", "VMNET_HOME": str(tmp_path / "home"),
+                "VMNET_HELPER": str(programs / "vmnet-helper"),
+                "VMNET_RUN": str(programs / "vmnet-run"), "HOME": str(tmp_path)}
+        return subprocess.run(["/usr/bin/python3", REPOSITORY / "example", *map(str, words)], text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                              env={**base, **environment}, cwd=tmp_path)
+
+    run.programs = programs
+    run.home = tmp_path / "home"
+    return run
+
+
+def refused(example, *words, **environment):
+    """The line of a refusal, which comes before anything was made."""
+    done = example("vm", "--arch", "x86_64", "--driver", "qemu", *words, **environment)
+    assert done.returncode == 1 and done.stdout == "", done.stdout + done.stderr
+    assert done.stderr.startswith("example: ") and done.stderr.count("\n") == 1, done.stderr
+    assert not example.home.exists() or not list(example.home.glob("*/*"))
+    return done.stderr.removeprefix("example: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x", "http:///x", "https://", "http://a b/c",
+                                     "http://host/ä.qcow2", "http://host:port/x", "http://h:99999/x",
+                                     "http://host/a\nb", "http://user@/x"])
+def test_addresses(example, address):
+    assert refused(example, "--image", address).endswith(": not an address; write it as a browser "
+                                                         "shows it, with %20 for a space")
+
+
+def test_image_of_no_name(example):
+    assert refused(example, "--image", "") == "--image '': no such file"
+
+
+@pytest.mark.parametrize("words, line", [
+    (["--disk-size", "0G"], "--disk-size '0G': give a number with M, G or T, such as 20G"),
+    (["--disk-size", "20"], "--disk-size '20': give a number with M, G or T, such as 20G"),
+    (["--address", "1.2.3"], "--address '1.2.3': not an IPv4 address"),
+    (["--ssh-key", "/nowhere/key.pub"], "--ssh-key /nowhere/key.pub: No such file or directory"),
+    (["--checksum", "sha256:zz"], "--checksum 'sha256:zz': give sha256:HEX or sha512:HEX"),
+])
+def test_words_that_are_wrong(example, words, line):
+    assert refused(example, "--image", "image", *words) == line
+
+
+@pytest.mark.parametrize("connection, name, variable", [
+    ("fd", "vmnet-helper", "VMNET_HELPER"), ("socket", "vmnet-helper", "VMNET_HELPER"),
+    ("run", "vmnet-run", "VMNET_RUN"), ("tap", "vmnet-run", "VMNET_RUN")])
+def test_helper_that_is_missing(example, connection, name, variable):
+    """Before minutes of a download."""
+    words = ["--image", "http://127.0.0.1:9/disk", "--connection", connection]
+    assert refused(example, *words, **{variable: "/nowhere/program"}) == \
+        f"{variable}=/nowhere/program: no such program"
+
+
+@pytest.mark.parametrize("name, line", [
+    ("xorriso", "no program to make the seed with: xorriso, genisoimage, mkisofs, hdiutil "
+                "(apt-get install xorriso; macOS has hdiutil)"),
+    ("ssh-keygen", "ssh-keygen is not installed (apt-get install openssh-client)"),
+    ("qemu-img", "qemu-img is not installed (apt-get install qemu-utils; macOS: brew install qemu)")])
+def test_program_that_is_missing(example, name, line):
+    (example.programs / name).unlink()
+    assert refused(example, "--image", "http://127.0.0.1:9/disk", PATH=str(example.programs)) == line
+
+
+def test_checksum_of_a_distributions_image(example):
+    assert refused(example, "--distro", "debian", "--checksum", f"sha256:{'0' * 64}") == \
+        "--checksum: for --image; a distribution's image has the distributor's own"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"cpus": 2}'])
+def test_damaged_settings(example, content):
+    """As a machine leaves them that lost its power."""
+    folder = example.home / "vms" / "vm"
+    folder.mkdir(parents=True)
+    (folder / "vm.json").write_text(content)
+    for words in (["vm"], ["list"], ["delete", "vm"]):
+        done = example(*words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"example: {folder}/vm.json is damaged; remove the folder {folder}\n"
+
+
+def test_creation_that_was_killed(example):
+    """Its folder is in the list, and is removed as any other."""
+    folder = example.home / "vms" / "vm"
+    folder.mkdir(parents=True)
+    (folder / "disk.qcow2").write_text("half")
+    (folder / "run.json").write_text("{")
+    assert example("list").stdout.splitlines()[1].split() == ["vm", "incomplete", "-", "-", "-"]
+    assert example("ssh", "vm").stderr == "example: vm is not running: ./example vm\n"
+    assert example("stop", "vm").stdout == "vm is not running\n"
+    assert example("delete", "vm").stdout == "Deleted vm\n"
+    assert not folder.exists()
