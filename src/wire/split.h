@@ -1,6 +1,6 @@
 // Cuts a large frame of the host (one set of headers, much payload) into frames of the VM's size,
-// as the kernel's segmentation offload would: headers repeated, payload left to the caller, checksums
-// complete.
+// as the kernel's segmentation offload would: headers repeated, payload left to the caller,
+// checksums complete.
 #pragma once
 
 #include <array>
