@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "wire/bytes.h"
 #include "wire/checksum.h"
@@ -137,9 +138,10 @@ void add_network(DhcpWriter& writer, const DhcpConfig& config, Bytes wanted) {
   std::array options = {DhcpOption::kSubnetMask, DhcpOption::kRouter, DhcpOption::kDnsServers,
                         DhcpOption::kMtu};
   auto place = [wanted](DhcpOption option) {
-    return std::ranges::find(wanted, static_cast<uint8_t>(option)) - wanted.begin();
+    auto code = static_cast<uint8_t>(option);
+    return std::pair(std::ranges::find(wanted, code) - wanted.begin(), code);
   };
-  std::ranges::stable_sort(options, {}, place);
+  std::ranges::sort(options, {}, place);
   // Section 3.3: the mask comes before the router.
   auto mask = std::ranges::find(options, DhcpOption::kSubnetMask);
   auto router = std::ranges::find(options, DhcpOption::kRouter);
