@@ -85,12 +85,20 @@ void rule_ipv6(NftChain& chain, const RuleConfig& config) {
 
 // The host remembers its neighbours in one table for all networks, a thousand and full: whoever
 // speaks from many addresses, or has the gateway look for many, could fill it, and the host would
-// reach nobody new. So a VM has so many at a time.
+// reach nobody new. So a VM has so many at a time in what reaches the host; frames for others pass.
 constexpr uint32_t kMaxVmAddresses = 64;
 constexpr std::chrono::minutes kVmAddressTimeout{1};
 constexpr const char* kVmIpv4Set = "vm_ipv4";
 constexpr const char* kVmIpv6Set = "vm_ipv6";
 constexpr int kSmallSubnet = 24;  // has few addresses anyway
+
+constexpr Mac kGroupBit{{0x01, 0, 0, 0, 0, 0}};
+
+// Only frames that the host takes.
+void send_on_what_is_for_the_host(NftChain& chain, const Mac& gateway, const NftChain& next) {
+  chain.rule().ether_daddr(gateway).go_to(next.name());
+  chain.rule().ether_daddr_masked(kGroupBit, kGroupBit).go_to(next.name());
+}
 
 NftSet address_set(const char* name, NftType type) {
   return {.name = name, .type = type, .max_size = kMaxVmAddresses, .timeout = kVmAddressTimeout};
@@ -104,7 +112,7 @@ void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& con
       .ip6_daddr({.address = *config.ipv6_prefix, .length = 64})
       .ether_daddr(config.gateway_mac)
       .go_to(target.name());
-  ipv6.rule().go_to(source.name());
+  send_on_what_is_for_the_host(ipv6, config.gateway_mac, source);
   target.rule().update_ip6_daddr(kVmIpv6Set).go_to(source.name());
   target.rule().drop();
   source.rule().update_ip6_saddr(kVmIpv6Set).accept();
@@ -117,7 +125,7 @@ void bound_ipv4_addresses(NftTable& table, NftChain& ipv4, NftChain& from_vm,
   NftChain& target = table.chain("ipv4_target");
   NftChain& source = table.chain("ipv4_source");
   ipv4.rule().ip_daddr(*config.subnet).ether_daddr(config.gateway_mac).go_to(target.name());
-  ipv4.rule().go_to(source.name());
+  send_on_what_is_for_the_host(ipv4, config.gateway_mac, source);
   from_vm.rule().meta_protocol(ETH_P_ARP).go_to(source.name());
   target.rule().update_ip_daddr(kVmIpv4Set).go_to(source.name());
   target.rule().drop();
