@@ -92,12 +92,10 @@ constexpr const char* kVmIpv4Set = "vm_ipv4";
 constexpr const char* kVmIpv6Set = "vm_ipv6";
 constexpr int kSmallSubnet = 24;  // has few addresses anyway
 
-constexpr Mac kGroupBit{{0x01, 0, 0, 0, 0, 0}};
-
-// Only frames that the host takes.
+// Only frames that the host takes: for its bridge, for many, or for the TAP's own MAC.
 void send_on_what_is_for_the_host(NftChain& chain, const Mac& gateway, const NftChain& next) {
   chain.rule().ether_daddr(gateway).go_to(next.name());
-  chain.rule().ether_daddr_masked(kGroupBit, kGroupBit).go_to(next.name());
+  chain.rule().meta_pkttype_not_other().go_to(next.name());
 }
 
 NftSet address_set(const char* name, NftType type) {

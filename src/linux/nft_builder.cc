@@ -6,6 +6,7 @@
 
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
@@ -195,6 +196,10 @@ NftRule& NftRule::meta_protocol(uint16_t ether_type) {
 NftRule& NftRule::meta_protocol_in(std::span<const uint16_t> ether_types) {
   add(NftMeta{.key = NFT_META_PROTOCOL});
   return lookup(anonymous_set(kNftEtherType, ether_types));
+}
+
+NftRule& NftRule::meta_pkttype_not_other() {
+  return add(NftMeta{.key = NFT_META_PKTTYPE}).compare({PACKET_OTHERHOST}, false);
 }
 
 NftRule& NftRule::meta_nfproto_ipv4() { return need_protocol(ETH_P_IP); }

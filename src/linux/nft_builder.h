@@ -151,7 +151,8 @@ class NftRule {
   NftRule& meta_protocol(uint16_t ether_type);
   NftRule& meta_protocol_in(std::span<const uint16_t> ether_types);
 
-  NftRule& meta_nfproto_ipv4();  // inet family
+  NftRule& meta_pkttype_not_other();  // for the device itself or for many (eth_type_trans)
+  NftRule& meta_nfproto_ipv4();       // inet family
   NftRule& meta_nfproto_ipv6();
   NftRule& meta_nfproto_in(std::string_view set);
   NftRule& arp_saddr_ip(Ipv4 address);
