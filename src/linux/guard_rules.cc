@@ -106,10 +106,9 @@ void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& con
   table.set(address_set(kVmIpv6Set, kNftIpv6Address));
   NftChain& target = table.chain("ipv6_target");
   NftChain& source = table.chain("ipv6_source");
-  ipv6.rule()
-      .ip6_daddr({.address = *config.ipv6_prefix, .length = 64})
-      .ether_daddr(config.gateway_mac)
-      .go_to(target.name());
+  const Ipv6Prefix own{.address = *config.ipv6_prefix, .length = 64};
+  ipv6.rule().ip6_daddr(own).ether_daddr(config.gateway_mac).go_to(target.name());
+  ipv6.rule().ip6_daddr(own).meta_pkttype_not_other().go_to(target.name());
   send_on_what_is_for_the_host(ipv6, config.gateway_mac, source);
   target.rule().update_ip6_daddr(kVmIpv6Set).go_to(source.name());
   target.rule().drop();
@@ -123,6 +122,7 @@ void bound_ipv4_addresses(NftTable& table, NftChain& ipv4, NftChain& from_vm,
   NftChain& target = table.chain("ipv4_target");
   NftChain& source = table.chain("ipv4_source");
   ipv4.rule().ip_daddr(*config.subnet).ether_daddr(config.gateway_mac).go_to(target.name());
+  ipv4.rule().ip_daddr(*config.subnet).meta_pkttype_not_other().go_to(target.name());
   send_on_what_is_for_the_host(ipv4, config.gateway_mac, source);
   from_vm.rule().meta_protocol(ETH_P_ARP).go_to(source.name());
   target.rule().update_ip_daddr(kVmIpv4Set).go_to(source.name());
