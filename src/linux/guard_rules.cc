@@ -37,6 +37,11 @@ void drop_link_local_groups(NftChain& chain) {
   chain.rule().ether_daddr_masked(kLinkLocalGroupsMask, kLinkLocalGroups).drop();
 }
 
+// A bridge hands the host what is sent to the MAC of the port it came by, as if it were for the
+// bridge's own: a second way in, which no rule that asks for the bridge's MAC would see. What is
+// sent to another port's MAC the host drops as not its own (PACKET_OTHERHOST).
+void drop_what_is_for_the_port(NftChain& chain) { chain.rule().meta_pkttype_host().drop(); }
+
 // A second VLAN tag (receivers strip nested priority tags) and SNAP (some systems take IP in it)
 // would carry what the rules for IP and ARP do not see. The kernel itself takes one tag off.
 void drop_wrapped_packets(NftChain& chain) {
@@ -92,7 +97,7 @@ constexpr const char* kVmIpv4Set = "vm_ipv4";
 constexpr const char* kVmIpv6Set = "vm_ipv6";
 constexpr int kSmallSubnet = 24;  // has few addresses anyway
 
-// Only frames that the host takes: for its bridge, for many, or for the TAP's own MAC.
+// Only frames that the host takes: for its bridge or for many.
 void send_on_what_is_for_the_host(NftChain& chain, const Mac& gateway, const NftChain& next) {
   chain.rule().ether_daddr(gateway).go_to(next.name());
   chain.rule().meta_pkttype_not_other().go_to(next.name());
@@ -141,6 +146,7 @@ NftTable ingress_table(const RuleConfig& config) {
   drop_link_local_groups(from_vm);
   if (config.mode == Mode::kBridged) return table;
   from_vm.rule().ether_saddr(config.gateway_mac).drop();
+  drop_what_is_for_the_port(from_vm);
   // Every frame of the VM comes here: what is IP meets no rule of anything else.
   NftChain& ipv4 = table.chain("ipv4_from_vm");
   NftChain& ipv6 = table.chain("ipv6_from_vm");

@@ -198,6 +198,10 @@ NftRule& NftRule::meta_protocol_in(std::span<const uint16_t> ether_types) {
   return lookup(anonymous_set(kNftEtherType, ether_types));
 }
 
+NftRule& NftRule::meta_pkttype_host() {
+  return add(NftMeta{.key = NFT_META_PKTTYPE}).compare({PACKET_HOST}, true);
+}
+
 NftRule& NftRule::meta_pkttype_not_other() {
   return add(NftMeta{.key = NFT_META_PKTTYPE}).compare({PACKET_OTHERHOST}, false);
 }

@@ -151,7 +151,9 @@ class NftRule {
   NftRule& meta_protocol(uint16_t ether_type);
   NftRule& meta_protocol_in(std::span<const uint16_t> ether_types);
 
-  NftRule& meta_pkttype_not_other();  // for the device itself or for many (eth_type_trans)
+  // Whom a frame is for, as eth_type_trans() finds it by the device's own MAC.
+  NftRule& meta_pkttype_host();       // the device itself
+  NftRule& meta_pkttype_not_other();  // the device itself or many
   NftRule& meta_nfproto_ipv4();       // inet family
   NftRule& meta_nfproto_ipv6();
   NftRule& meta_nfproto_in(std::string_view set);

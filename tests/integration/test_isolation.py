@@ -1,5 +1,7 @@
 """--enable-isolation: the host and the outside, but no other VM, at layer 2 or through the gateway."""
 
+import json
+
 import pytest
 
 from support.checks import assert_apart, assert_reach, carries, datagram
@@ -56,6 +58,16 @@ def test_isolated_and_open_vm_are_apart(plug_either, netfilter_on_bridges, isola
     options = {"first": ((ISOLATED,), ()), "second": ((), (ISOLATED,))}[isolated]
     first, second = pair(plug_either, *options)
     assert_apart(first, second)
+
+
+def test_the_devices_own_mac_is_no_way_round(host, plug_either, netfilter_on_bridges):
+    """The bridge takes what is sent to a port's MAC for the host's, as what is sent to its own."""
+    first, second = pair(plug_either, (ISOLATED,), (ISOLATED,))
+    for helper in (first.helper, second.helper):
+        links = host.run("ip", "-j", "link", "show", helper.json["host_interface"]).stdout
+        device = json.loads(links)[0]["address"]
+        datagram(first, second.ip, device, b"by the device")
+    second.expect_none(carries(b"by the device"), what="a packet by a device's MAC")
 
 
 def test_hairpin_with_a_host_that_forwards(host, plug_either):

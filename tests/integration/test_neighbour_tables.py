@@ -18,7 +18,7 @@ BOUND = 64
 # Well below the kernel's limit, which all network namespaces share: nobody else is to notice.
 FLOOD = 150
 LARGE = {"subnet": "192.168.64.0/20"}
-BOUNDING_RULES = r"(update @|meta protocol (ip6|ip|arp) goto |ip6? daddr .* goto ).*"
+BOUNDING_RULES = r"(update @|meta protocol (ip6|ip|arp) goto |ip6? daddr .* goto ).*|meta pkttype host drop"
 
 
 def address(base, number):
@@ -36,9 +36,14 @@ def ping_from_many(vm, number):
         ICMPv6EchoRequest()
 
 
-def ping_to_many(vm, number):
-    return Ether(src=vm.mac, dst=GATEWAY_MAC) / IPv6(src=vm.ip6, dst=address(ULA[:-1], number)) / \
+def ping_to_many(vm, number, to=GATEWAY_MAC):
+    return Ether(src=vm.mac, dst=to) / IPv6(src=vm.ip6, dst=address(ULA[:-1], number)) / \
         ICMPv6EchoRequest()
+
+
+def ping_by_tap(vm, number):
+    """The bridge hands the host what is sent to its port's MAC as well."""
+    return ping_to_many(vm, number, vm.tap_mac)
 
 
 def arp(vm, number):
@@ -52,7 +57,7 @@ def udp_to_many(vm, number):
 
 
 FLOODS = {"solicitations": solicit, "from-many": ping_from_many, "to-many": ping_to_many,
-          "arp": arp, "ipv4-to-many": udp_to_many}
+          "by-tap": ping_by_tap, "arp": arp, "ipv4-to-many": udp_to_many}
 
 
 def neighbours_after(lab, frame_of):

@@ -98,6 +98,15 @@ def test_isolation_holds(name, bridge_nf):
 
 
 @pytest.mark.parametrize("bridge_nf", [1, 0])
+def test_the_mac_of_anothers_tap_is_no_way_round(bridge_nf):
+    """The bridge hands the host those frames too, which then drops them as not its own."""
+    with a_lab(bridge_nf) as lab:
+        lab.install({"isolation": "1"}, {"isolation": "1"})
+        for tap in (lab.vms[1].tap_mac, lab.vms[0].tap_mac):
+            assert not hairpin(lab, lab.vms[0], lab.vms[1], tap)
+
+
+@pytest.mark.parametrize("bridge_nf", [1, 0])
 def test_isolated_vm_has_gateway_and_uplink(bridge_nf):
     with a_lab(bridge_nf) as lab:
         lab.install({"isolation": "1"}, {"isolation": "1"})

@@ -135,6 +135,7 @@ DPORT_RULE = r"udp dport .* drop"
 ARP_GATEWAY_RULE = r"arp saddr ip 192\.168\.64\.1 drop"
 ARP_OTHERS_RULE = r"arp saddr ip 192\.168\.64\.3 iifname .* drop"
 GROUPS_RULE = r"ether daddr & .* drop"
+TAP_MAC_RULE = r"meta pkttype host drop"
 MACS_RULE = r"ether saddr @vm_macs .* drop"
 
 # name: (the attack, the rules that stop it)
@@ -210,11 +211,12 @@ def _learn(lab):
         vm.raw.send(to_all(vm, type=LOCAL_TYPE))
 
 
-def hairpin(lab, sender, victim):
-    """VM to VM through the gateway: the frame goes to the gateway's MAC."""
+def hairpin(lab, sender, victim, to=GATEWAY_MAC):
+    """VM to VM through the gateway: the frame goes to the gateway's MAC, or to another that the
+    bridge takes for the host's."""
     lab.host.run(f"ip neigh replace {victim.ip} lladdr {victim.mac} dev {victim.network.bridge}")
     packet = IP(src=sender.ip, dst=victim.ip) / UDP(sport=5000, dport=5001)
-    frame = to_all(sender, packet, dst=GATEWAY_MAC)
+    frame = to_all(sender, packet, dst=to)
     _learn(lab)
     return lab.delivered(sender, frame, [victim.raw], sentinel=False)
 
@@ -228,4 +230,6 @@ ISOLATION_ATTACKS = {
                      [r'oifname "vmnet-shared0" ether daddr .* drop']),
     "hairpin-to": (lambda lab: hairpin(lab, lab.vms[1], lab.vms[0]),
                    [r'oifname "vmnet-shared0" ether daddr .* drop']),
+    "hairpin-by-own-tap": (lambda lab: hairpin(lab, lab.vms[0], lab.vms[1], lab.vms[0].tap_mac),
+                           [TAP_MAC_RULE]),
 }

@@ -48,10 +48,11 @@ class Vm:
         self.network = network
         self.tap = f"vmnet-tap{number}"
         self.mac = f"76:6d:00:00:aa:0{number}"
+        self.tap_mac = f"72:00:00:00:00:0{number}"
         self.ip = network.vm_ip(number)
         self.ip6 = f"{network.prefix}1{number}"
         self.ns = Netns()
-        host.run(f"ip link add {self.tap} type veth peer name eth0 netns {self.ns.path}")
+        host.run(f"ip link add {self.tap} address {self.tap_mac} type veth peer name eth0 netns {self.ns.path}")
         host.run(f"ip link set {self.tap} master {network.bridge} addrgenmode none")
         host.run(f"ip link set {self.tap} up")
         for command in (f"ip link set eth0 address {self.mac} up",
