@@ -121,7 +121,7 @@ def start(words: list[str]) -> int:
         raise Failure(f"name '{arguments.name}': a command of this tool")
     if arguments.ssh_key:
         arguments.ssh_key = os.path.abspath(os.path.expanduser(arguments.ssh_key))
-    machine = Machine(arguments.name)
+    machine = Machine(arguments.name).whole()
     if not machine.exists() and arguments.driver is None:
         arguments.driver = default_driver()
     return Session(machine, arguments).run()
@@ -130,6 +130,8 @@ def start(words: list[str]) -> int:
 def state_of(machine: Machine) -> tuple[str, str]:
     """Its state in a word or two, and its address."""
     running = machine.is_running()
+    if machine.damaged:
+        return "damaged", "-"
     if not machine.exists():
         return ("creating" if running else "incomplete"), "-"
     if not running:
@@ -205,7 +207,7 @@ def command(name: str, words: list[str]) -> int:
     if name == "list":
         return list_machines()
     if name == "ssh":
-        return ssh.connect(Machine(arguments.name).require(), arguments.words)
+        return ssh.connect(Machine(arguments.name).require().whole(), arguments.words)
     if name == "stop":
         return stop(arguments.name, arguments.now)
     if name == "delete":

@@ -68,11 +68,18 @@ class Machine:
     def load(self) -> None:
         path = self.path("vm.json")
         self.settings = read_json(path)
-        if path.exists() and not SETTINGS <= self.settings.keys():
-            raise Failure(f"{path} is damaged; remove the folder {self.folder}")
+        self.damaged = path.exists() and not SETTINGS <= self.settings.keys()
+        if self.damaged:
+            self.settings = {}
 
     def exists(self) -> bool:
         return bool(self.settings)
+
+    def whole(self) -> Machine:
+        if self.damaged:
+            raise Failure(f"{self.path('vm.json')} is damaged; './example delete {self.name}' removes "
+                          "the VM")
+        return self
 
     def require(self) -> Machine:
         if not self.folder.is_dir():
@@ -115,6 +122,8 @@ class Machine:
             self.release()
             return self.take(make)
         self.load()
+        if make:
+            self.whole()
         return True
 
     def is_still_here(self) -> bool:

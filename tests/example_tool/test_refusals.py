@@ -96,10 +96,14 @@ def test_damaged_settings(example, content):
     folder = example.home / "vms" / "vm"
     folder.mkdir(parents=True)
     (folder / "vm.json").write_text(content)
-    for words in (["vm"], ["list"], ["delete", "vm"]):
+    for words in (["vm"], ["ssh", "vm"]):
         done = example(*words)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"example: {folder}/vm.json is damaged; remove the folder {folder}\n"
+        assert done.stderr == \
+            f"example: {folder}/vm.json is damaged; './example delete vm' removes the VM\n"
+    assert example("list").stdout.splitlines()[1].split() == ["vm", "damaged", "-", "-", "-"]
+    assert example("delete", "vm").stdout == "Deleted vm\n"
+    assert not folder.exists()
 
 
 def test_creation_that_was_killed(example):
