@@ -2,7 +2,6 @@
 
 #include <cerrno>
 
-#include <linux/landlock.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <span>
 
+#include <linux/landlock.h>
+
 #include "base/result.h"
 
 namespace vmnet {
