@@ -27,6 +27,10 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     require_lab()
+    # A shell without job control starts what is in its background with these ignored, and the
+    # programs under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config, items):

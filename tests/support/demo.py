@@ -115,7 +115,9 @@ def ping(vm, target):
 def iperf(lab, vm, *options):
     """Throughput between an iperf3 client on the host and a server in the VM."""
     address = vm.interface()["ip_address"]
-    vm.run("pidof iperf3 || iperf3 -s -D")
+    # It is in the background before it listens (port 5201, state 0A).
+    need(vm.run("pidof iperf3 || iperf3 -s -D; for i in $(seq 100); do "
+                "grep -q ':1451 .* 0A ' /proc/net/tcp /proc/net/tcp6 && exit 0; sleep 0.1; done; exit 1"))
     done = lab.host.run("iperf3", "--json", "-c", address, "-t", IPERF_SECONDS,
                         "--connect-timeout", "3000", *options, timeout=30, check=False)
     told = json.loads(done.stdout or "{}")
