@@ -5,8 +5,6 @@
 namespace vmnet {
 namespace {
 
-constexpr size_t kCacheLine = 64;
-
 size_t round_up(size_t size) { return (size + kCacheLine - 1) / kCacheLine * kCacheLine; }
 
 }  // namespace

@@ -12,6 +12,8 @@
 
 namespace vmnet {
 
+inline constexpr size_t kCacheLine = 64;  // bytes; frames in memory of our own begin at one
+
 // Received frames, one a slot. A slot has kHeadroom bytes in front of the frame, so that a
 // virtio-net header can be put before it without a copy.
 class ReceiveBatch {

@@ -3,11 +3,6 @@
 #include <cstring>
 
 namespace vmnet {
-namespace {
-
-constexpr size_t kCacheLine = 64;
-
-}  // namespace
 
 ToVm::ToVm(const DataPathOptions& options, PathMtus* paths)
     : options_(options),

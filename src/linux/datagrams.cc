@@ -126,12 +126,6 @@ Status identify_senders(int fd, bool on) {
 
 namespace {
 
-// Room for the credentials and nothing else: with them first, the kernel has no room left to
-// install descriptors that a sender passed along, and closes them.
-struct alignas(cmsghdr) CredentialsBuffer {
-  std::array<uint8_t, CMSG_SPACE(sizeof(ucred))> bytes;
-};
-
 // The uid of a sender that the kernel did not tell of: nobody's.
 constexpr uid_t kNobody = ~uid_t{0};
 
@@ -166,9 +160,15 @@ void read_credentials(msghdr& message, Sender& sender) {
 }  // namespace
 
 struct IdentifiedReceiver::Scratch {
+  // Room for the credentials and nothing else: with them first, the kernel has no room left to
+  // install descriptors that a sender passed along, and closes them.
+  struct alignas(cmsghdr) Control {
+    std::array<uint8_t, CMSG_SPACE(sizeof(ucred))> bytes;
+  };
+
   std::array<mmsghdr, kMaxBatch> messages{};
   std::array<iovec, kMaxBatch> parts{};
-  std::array<CredentialsBuffer, kMaxBatch> controls{};
+  std::array<Control, kMaxBatch> controls{};
   std::array<Datagram, kMaxBatch> datagrams{};
 };
 

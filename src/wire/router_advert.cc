@@ -18,7 +18,7 @@ constexpr uint8_t kSourceLinkLayer = 1;
 constexpr uint8_t kPrefixInformation = 3;
 constexpr uint8_t kMtuOption = 5;
 constexpr uint8_t kRdnss = 25;
-constexpr size_t kMaxDnsServers = 8;
+constexpr size_t kMaxRdnssServers = 8;
 
 // Lives on through the loss of two advertisements; RFC 4861 and 8106 both say three intervals.
 constexpr uint32_t kRouterLifetime = 3 * 600;
@@ -96,7 +96,7 @@ size_t write_prefix(const Ipv6& prefix, MutableBytes to) {
 }
 
 size_t write_rdnss(const std::vector<Ipv6>& servers, MutableBytes to) {
-  size_t count = std::min(servers.size(), kMaxDnsServers);
+  size_t count = std::min(servers.size(), kMaxRdnssServers);
   if (count == 0) return 0;
   MutableBytes option = to.first(8 + (16 * count));
   option[0] = kRdnss;
