@@ -172,16 +172,15 @@ NftTable bridge_table(const RuleConfig& config) {
   NftChain& others =
       table.chain("others", {.number = NF_BR_PRE_ROUTING, .priority = kBeforeOthers});
   // Every frame of every port of the host comes here once for each helper, so a rule asks first
-  // what is nearly always false, and for the port last.
-  if (config.mode == Mode::kBridged) {
-    // The user's bridge: only our other VMs are kept from it, not the user's own machines.
-    others.rule().ether_saddr_in(kVmMacsSet).iifname("vmnet-tap*").iifname_not(config.tap).drop();
-    return table;
-  }
-  others.rule().ether_saddr_in(kVmMacsSet).iifname_not(config.tap).drop();
+  // what is nearly always false, and for the port last. The VM's name is its own among the VMs of
+  // its bridge: not on other bridges of the host, where machines may have the MAC that this VM has
+  // taken, nor on a bridge of the user's against the user's own machines.
+  const uint32_t group = config.port_group;
+  others.rule().ether_saddr_in(kVmMacsSet).iifgroup(group).iifname_not(config.tap).drop();
+  if (config.mode == Mode::kBridged) return table;
   if (config.vm_ipv4) {
-    others.rule().ip_saddr(*config.vm_ipv4).iifname_not(config.tap).drop();
-    others.rule().arp_saddr_ip(*config.vm_ipv4).iifname_not(config.tap).drop();
+    others.rule().ip_saddr(*config.vm_ipv4).iifgroup(group).iifname_not(config.tap).drop();
+    others.rule().arp_saddr_ip(*config.vm_ipv4).iifgroup(group).iifname_not(config.tap).drop();
   }
   if (config.isolation) {
     NftChain& isolation =

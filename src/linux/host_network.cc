@@ -235,6 +235,7 @@ RuleConfig HostNetwork::rule_config() const {
   RuleConfig rules{.mode = config_.mode,
                    .tap = facts_.device.data(),
                    .bridge = bridge_name_,
+                   .port_group = port_group(bridge_),
                    .gateway_mac = facts_.gateway_mac,
                    .vm_mac = facts_.vm_mac,
                    .vm_ipv4 = facts_.vm_address,

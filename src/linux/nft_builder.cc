@@ -140,6 +140,11 @@ NftRule& NftRule::iifname_in(std::string_view set) {
   return add(NftLookup{.set = std::string(set)});
 }
 
+NftRule& NftRule::iifgroup(uint32_t group) {
+  add(NftMeta{.key = NFT_META_IIFGROUP});
+  return compare(host_order(group));
+}
+
 NftRule& NftRule::need_ethernet() {
   // The bridge family has Ethernet frames only; elsewhere the device's type is asked first.
   if (family_ == NftFamily::kBridge) return *this;

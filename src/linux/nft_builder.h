@@ -139,6 +139,7 @@ class NftRule {
   NftRule& iifname(std::string_view pattern) { return interface(true, pattern, true); }
   NftRule& iifname_not(std::string_view pattern) { return interface(true, pattern, false); }
   NftRule& iifname_in(std::string_view set);
+  NftRule& iifgroup(uint32_t group);  // the device's group (IFLA_GROUP)
   NftRule& oifname(std::string_view pattern) { return interface(false, pattern, true); }
   NftRule& oifname_not(std::string_view pattern) { return interface(false, pattern, false); }
 

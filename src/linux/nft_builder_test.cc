@@ -32,6 +32,17 @@ TEST(NftRule, ComparesOnlyThePrefixBeforeAStar) {
                          NftVerdict{.code = NF_ACCEPT}}));
 }
 
+TEST(NftRule, ComparesADevicesGroupInTheHostsOrder) {
+  NftRule rule(NftFamily::kBridge);
+  rule.iifgroup(0x40000003).drop();
+  uint32_t group = 0x40000003;
+  NftBytes value(4);
+  std::memcpy(value.data(), &group, sizeof(group));
+  EXPECT_EQ(rule.expressions(),
+            (Expressions{NftMeta{.key = NFT_META_IIFGROUP}, NftCompare{.value = value},
+                         NftVerdict{.code = NF_DROP}}));
+}
+
 TEST(NftRule, AsksForEthernetWhereTheFamilyHasOtherDevices) {
   NftRule bridge(NftFamily::kBridge);
   bridge.ether_saddr(kMac).drop();

@@ -133,7 +133,7 @@ VLAN_RULE = r"meta protocol \{ 8021q, 8021ad \} drop"
 SPORT_RULE = r"udp sport .* drop"
 DPORT_RULE = r"udp dport .* drop"
 ARP_GATEWAY_RULE = r"arp saddr ip 192\.168\.64\.1 drop"
-ARP_OTHERS_RULE = r"arp saddr ip 192\.168\.64\.3 iifname .* drop"
+ARP_OTHERS_RULE = r"arp saddr ip 192\.168\.64\.3 iifgroup .* drop"
 GROUPS_RULE = r"ether daddr & .* drop"
 TAP_MAC_RULE = r"meta pkttype host drop"
 MACS_RULE = r"ether saddr @vm_macs .* drop"
@@ -196,7 +196,7 @@ FRAME_ATTACKS = {
     "arp-of-another-vlan0": (reaches_others(claims_victim(vlan=[0])), [ARP_OTHERS_RULE]),
     "ipv4-of-another": (
         reaches_others(lambda s, v: to_all(s, IP(src=v.ip, dst="192.168.64.1"), UDP())),
-        [r"ip saddr 192\.168\.64\.3 iifname .* drop"]),
+        [r"ip saddr 192\.168\.64\.3 iifgroup .* drop"]),
 }
 
 
