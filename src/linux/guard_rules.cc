@@ -42,6 +42,20 @@ void drop_link_local_groups(NftChain& chain) {
 // sent to another port's MAC the host drops as not its own (PACKET_OTHERHOST).
 void drop_what_is_for_the_port(NftChain& chain) { chain.rule().meta_pkttype_host().drop(); }
 
+// IP whose header says another version, or a length that cannot be, carries nothing for nftables:
+// no rule for UDP or ICMPv6 sees it. A receiver's kernel drops it, but not before its packet
+// sockets, where DHCP clients listen that look less closely (ISC dhclient 4.4). So all that has a
+// protocol goes to its rules, and the rest no further.
+void go_on_where_readable(NftChain& chain, uint16_t ether_type, const NftChain& next) {
+  constexpr uint8_t kReserved = 255;  // no packet's (IANA)
+  chain.rule().meta_protocol(ether_type).meta_l4proto_not(kReserved).go_to(next.name());
+}
+
+void drop_unreadable_packets(NftChain& chain) {
+  static constexpr std::array<uint16_t, 2> kIpTypes{ETH_P_IP, ETH_P_IPV6};
+  chain.rule().meta_protocol_in(kIpTypes).drop();
+}
+
 // A second VLAN tag (receivers strip nested priority tags) and SNAP (some systems take IP in it)
 // would carry what the rules for IP and ARP do not see. The kernel itself takes one tag off.
 void drop_wrapped_packets(NftChain& chain) {
@@ -150,9 +164,10 @@ NftTable ingress_table(const RuleConfig& config) {
   // Every frame of the VM comes here: what is IP meets no rule of anything else.
   NftChain& ipv4 = table.chain("ipv4_from_vm");
   NftChain& ipv6 = table.chain("ipv6_from_vm");
-  from_vm.rule().meta_protocol(ETH_P_IP).go_to(ipv4.name());
-  from_vm.rule().meta_protocol(ETH_P_IPV6).go_to(ipv6.name());
+  go_on_where_readable(from_vm, ETH_P_IP, ipv4);
+  go_on_where_readable(from_vm, ETH_P_IPV6, ipv6);
   if (config.gateway_ipv4) from_vm.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
+  drop_unreadable_packets(from_vm);
   drop_wrapped_packets(from_vm);
   rule_ipv4(ipv4, config);
   rule_ipv6(ipv6, config);

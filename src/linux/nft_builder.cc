@@ -203,6 +203,10 @@ NftRule& NftRule::meta_protocol_in(std::span<const uint16_t> ether_types) {
   return lookup(anonymous_set(kNftEtherType, ether_types));
 }
 
+NftRule& NftRule::meta_l4proto_not(uint8_t protocol) {
+  return add(NftMeta{.key = NFT_META_L4PROTO}).compare({protocol}, false);
+}
+
 NftRule& NftRule::meta_pkttype_host() {
   return add(NftMeta{.key = NFT_META_PKTTYPE}).compare({PACKET_HOST}, true);
 }

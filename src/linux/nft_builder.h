@@ -152,6 +152,10 @@ class NftRule {
   NftRule& meta_protocol(uint16_t ether_type);
   NftRule& meta_protocol_in(std::span<const uint16_t> ether_types);
 
+  // The protocol that an IP packet carries. A packet whose header nft cannot follow to its end has
+  // none: each rule that asks for it, or for what it carries, passes it by.
+  NftRule& meta_l4proto_not(uint8_t protocol);
+
   // Whom a frame is for, as eth_type_trans() finds it by the device's own MAC.
   NftRule& meta_pkttype_host();       // the device itself
   NftRule& meta_pkttype_not_other();  // the device itself or many

@@ -125,6 +125,15 @@ TEST(NftRule, LooksUpNamedAndOwnSets) {
       (NftSet{.type = kNftInetService, .elements = {{.key = {0, 67}}, {.key = {0x02, 0x23}}}}));
 }
 
+TEST(NftRule, AsksWhetherThereIsAProtocol) {
+  NftRule rule(NftFamily::kNetdev);
+  rule.meta_protocol(ETH_P_IP).meta_l4proto_not(255).go_to("ipv4");
+  Expressions expected{NftMeta{.key = NFT_META_PROTOCOL}, NftCompare{.value = {8, 0}},
+                       NftMeta{.key = NFT_META_L4PROTO}, NftCompare{.value = {255}, .equal = false},
+                       NftVerdict{.code = NFT_GOTO, .chain = "ipv4"}};
+  EXPECT_EQ(rule.expressions(), expected);
+}
+
 TEST(NftRule, PutsAddressesIntoSets) {
   NftRule rule(NftFamily::kNetdev);
   rule.update_ip6_saddr("vm_ipv6").accept();

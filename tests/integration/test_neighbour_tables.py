@@ -18,7 +18,8 @@ BOUND = 64
 # Well below the kernel's limit, which all network namespaces share: nobody else is to notice.
 FLOOD = 150
 LARGE = {"subnet": "192.168.64.0/20"}
-BOUNDING_RULES = r"(update @|meta protocol (ip6|ip|arp) goto |ip6? daddr .* goto ).*|meta pkttype host drop"
+BOUNDING_RULES = (r"(update @|meta protocol (ip6|ip|arp) .*goto |ip6? daddr .* goto ).*|"
+                  r"meta (pkttype host|protocol { ip, ip6 }) drop")
 
 
 def address(base, number):
