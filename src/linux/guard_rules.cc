@@ -109,7 +109,8 @@ constexpr uint32_t kMaxVmAddresses = 64;
 constexpr std::chrono::minutes kVmAddressTimeout{1};
 constexpr const char* kVmIpv4Set = "vm_ipv4";
 constexpr const char* kVmIpv6Set = "vm_ipv6";
-constexpr int kSmallSubnet = 24;  // has few addresses anyway
+constexpr int kSmallSubnet = 24;  // has few addresses that a packet could make the host look for
+constexpr Ipv6Prefix kLinkLocal{.address = {{0xfe, 0x80}}, .length = 64};  // the bridge's
 
 // Only frames that the host takes: for its bridge or for many.
 void send_on_what_is_for_the_host(NftChain& chain, const Mac& gateway, const NftChain& next) {
@@ -126,8 +127,10 @@ void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& con
   NftChain& target = table.chain("ipv6_target");
   NftChain& source = table.chain("ipv6_source");
   const Ipv6Prefix own{.address = *config.ipv6_prefix, .length = 64};
-  ipv6.rule().ip6_daddr(own).ether_daddr(config.gateway_mac).go_to(target.name());
-  ipv6.rule().ip6_daddr(own).meta_pkttype_not_other().go_to(target.name());
+  for (const Ipv6Prefix& neighbours : {own, kLinkLocal}) {
+    ipv6.rule().ip6_daddr(neighbours).ether_daddr(config.gateway_mac).go_to(target.name());
+    ipv6.rule().ip6_daddr(neighbours).meta_pkttype_not_other().go_to(target.name());
+  }
   send_on_what_is_for_the_host(ipv6, config.gateway_mac, source);
   target.rule().update_ip6_daddr(kVmIpv6Set).go_to(source.name());
   target.rule().drop();
@@ -135,20 +138,24 @@ void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& con
   source.rule().drop();
 }
 
-void bound_ipv4_addresses(NftTable& table, NftChain& ipv4, NftChain& from_vm,
-                          const RuleConfig& config) {
-  table.set(address_set(kVmIpv4Set, kNftIpv4Address));
+void bound_ipv4_addresses(NftTable& table, NftChain& ipv4, const RuleConfig& config) {
   NftChain& target = table.chain("ipv4_target");
   NftChain& source = table.chain("ipv4_source");
   ipv4.rule().ip_daddr(*config.subnet).ether_daddr(config.gateway_mac).go_to(target.name());
   ipv4.rule().ip_daddr(*config.subnet).meta_pkttype_not_other().go_to(target.name());
   send_on_what_is_for_the_host(ipv4, config.gateway_mac, source);
-  from_vm.rule().meta_protocol(ETH_P_ARP).go_to(source.name());
   target.rule().update_ip_daddr(kVmIpv4Set).go_to(source.name());
   target.rule().drop();
   source.rule().update_ip_saddr(kVmIpv4Set).accept();
-  source.rule().update_arp_saddr_ip(kVmIpv4Set).accept();
   source.rule().drop();
+}
+
+// Who asks for the host by ARP is remembered, of whatever subnet: in a small one too.
+void rule_arp(NftTable& table, NftChain& arp, const RuleConfig& config) {
+  table.set(address_set(kVmIpv4Set, kNftIpv4Address));
+  arp.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
+  arp.rule().update_arp_saddr_ip(kVmIpv4Set).accept();
+  arp.rule().drop();
 }
 
 }  // namespace
@@ -166,14 +173,18 @@ NftTable ingress_table(const RuleConfig& config) {
   NftChain& ipv6 = table.chain("ipv6_from_vm");
   go_on_where_readable(from_vm, ETH_P_IP, ipv4);
   go_on_where_readable(from_vm, ETH_P_IPV6, ipv6);
-  if (config.gateway_ipv4) from_vm.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
+  if (config.subnet) {
+    NftChain& arp = table.chain("arp_from_vm");
+    from_vm.rule().meta_protocol(ETH_P_ARP).go_to(arp.name());
+    rule_arp(table, arp, config);
+  }
   drop_unreadable_packets(from_vm);
   drop_wrapped_packets(from_vm);
   rule_ipv4(ipv4, config);
   rule_ipv6(ipv6, config);
   if (config.ipv6_prefix) bound_ipv6_addresses(table, ipv6, config);
   if (config.subnet && config.subnet->prefix_length < kSmallSubnet) {
-    bound_ipv4_addresses(table, ipv4, from_vm, config);
+    bound_ipv4_addresses(table, ipv4, config);
   }
   return table;
 }

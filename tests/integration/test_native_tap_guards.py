@@ -61,9 +61,9 @@ def test_flush_of_the_ruleset_spares_the_living(host, plug_tap):
     """A firewall's reload, while the keeper lives."""
     guest = plug_tap()
     guest.dhcp()
-    rules = host.run("nft", "list", "ruleset").stdout
+    rules = host.run("nft", "--stateless", "list", "ruleset").stdout
     host.run("nft", "flush", "ruleset")
-    assert host.run("nft", "list", "ruleset").stdout == rules
+    assert host.run("nft", "--stateless", "list", "ruleset").stdout == rules
     guest.ping(INTERNET.web)
 
 
