@@ -42,6 +42,23 @@ void drop_link_local_groups(NftChain& chain) {
 // sent to another port's MAC the host drops as not its own (PACKET_OTHERHOST).
 void drop_what_is_for_the_port(NftChain& chain) { chain.rule().meta_pkttype_host().drop(); }
 
+// The bridge learns MACs up to a number for all its ports (create_bridge). A VM that used it up
+// would have the frames for others, whose MAC is their own choice, sent to every port, its own too.
+// As long as the bridge remembers a MAC (its ageing time), it counts.
+constexpr uint32_t kMaxVmSenders = 64;
+constexpr std::chrono::minutes kVmSenderTimeout{5};
+constexpr const char* kVmSendersSet = "vm_senders";
+
+void bound_senders(NftTable& table, NftChain& from_vm, const Mac& vm_mac, const NftChain& next) {
+  table.set({.name = kVmSendersSet,
+             .type = kNftEtherAddress,
+             .max_size = kMaxVmSenders,
+             .timeout = kVmSenderTimeout});
+  from_vm.rule().ether_saddr(vm_mac).go_to(next.name());
+  from_vm.rule().update_ether_saddr(kVmSendersSet).go_to(next.name());
+  from_vm.rule().drop();
+}
+
 // IP whose header says another version, or a length that cannot be, carries nothing for nftables:
 // no rule for UDP or ICMPv6 sees it. A receiver's kernel drops it, but not before its packet
 // sockets, where DHCP clients listen that look less closely (ISC dhclient 4.4). So all that has a
@@ -168,18 +185,20 @@ NftTable ingress_table(const RuleConfig& config) {
   if (config.mode == Mode::kBridged) return table;
   from_vm.rule().ether_saddr(config.gateway_mac).drop();
   drop_what_is_for_the_port(from_vm);
+  NftChain& frames = table.chain("frames_from_vm");
+  bound_senders(table, from_vm, config.vm_mac, frames);
   // Every frame of the VM comes here: what is IP meets no rule of anything else.
   NftChain& ipv4 = table.chain("ipv4_from_vm");
   NftChain& ipv6 = table.chain("ipv6_from_vm");
-  go_on_where_readable(from_vm, ETH_P_IP, ipv4);
-  go_on_where_readable(from_vm, ETH_P_IPV6, ipv6);
+  go_on_where_readable(frames, ETH_P_IP, ipv4);
+  go_on_where_readable(frames, ETH_P_IPV6, ipv6);
   if (config.subnet) {
     NftChain& arp = table.chain("arp_from_vm");
-    from_vm.rule().meta_protocol(ETH_P_ARP).go_to(arp.name());
+    frames.rule().meta_protocol(ETH_P_ARP).go_to(arp.name());
     rule_arp(table, arp, config);
   }
-  drop_unreadable_packets(from_vm);
-  drop_wrapped_packets(from_vm);
+  drop_unreadable_packets(frames);
+  drop_wrapped_packets(frames);
   rule_ipv4(ipv4, config);
   rule_ipv6(ipv6, config);
   if (config.ipv6_prefix) bound_ipv6_addresses(table, ipv6, config);

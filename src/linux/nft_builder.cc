@@ -289,6 +289,10 @@ NftRule& NftRule::update(uint16_t ether_type, uint32_t offset, uint32_t length,
       .add(NftUpdate{.set = std::string(set)});
 }
 
+NftRule& NftRule::update_ether_saddr(std::string_view set) {
+  return need_ethernet().load(NFT_PAYLOAD_LL_HEADER, 6, 6).add(NftUpdate{.set = std::string(set)});
+}
+
 NftRule& NftRule::update_arp_saddr_ip(std::string_view set) {
   return update(ETH_P_ARP, kArpSenderIp, 4, set);
 }

@@ -167,7 +167,8 @@ class NftRule {
   NftRule& ip_saddr(const Ipv4Subnet& subnet);
   NftRule& ip_saddr_not(const Ipv4Subnet& subnet);
   NftRule& ip_daddr(const Ipv4Subnet& subnet);
-  // The addresses that a packet names, into a set with a timeout.
+  // The addresses that a frame or packet names, into a set with a timeout.
+  NftRule& update_ether_saddr(std::string_view set);
   NftRule& update_arp_saddr_ip(std::string_view set);
   NftRule& update_ip_saddr(std::string_view set);
   NftRule& update_ip_daddr(std::string_view set);

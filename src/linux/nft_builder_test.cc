@@ -134,6 +134,14 @@ TEST(NftRule, AsksWhetherThereIsAProtocol) {
   EXPECT_EQ(rule.expressions(), expected);
 }
 
+TEST(NftRule, PutsMacsIntoSets) {
+  NftRule rule(NftFamily::kBridge);
+  rule.update_ether_saddr("senders").accept();
+  Expressions expected{NftPayload{.base = NFT_PAYLOAD_LL_HEADER, .offset = 6, .length = 6},
+                       NftUpdate{.set = "senders"}, NftVerdict{.code = NF_ACCEPT}};
+  EXPECT_EQ(rule.expressions(), expected);
+}
+
 TEST(NftRule, PutsAddressesIntoSets) {
   NftRule rule(NftFamily::kNetdev);
   rule.update_ip6_saddr("vm_ipv6").accept();

@@ -40,6 +40,23 @@ def test_many_macs_do_not_push_others_out(host, plug):
     assert len(host.run("bridge", "fdb", "show").stdout.splitlines()) < 2200
 
 
+def test_many_macs_open_no_ear(plug_either):
+    """Nor do they use up what the bridge learns: then all frames for a VM that has brought its own MAC
+    would come to every port."""
+    attacker, victim, other = plug_either(), plug_either(mac="52:54:00:00:00:07"), plug_either()
+    for number in range(1500):
+        made_up = f"02:11:22:33:{number >> 8:02x}:{number & 255:02x}"
+        attacker.send(Ether(dst=attacker.mac, src=made_up, type=0x88B5) / bytes(46))
+    attacker.send(Ether(dst=other.mac, src=attacker.mac, type=0x88B5) / bytes(46))
+    other.expect(lambda p: p.src == attacker.mac)
+    victim.send(Ether(dst=other.mac, src=victim.mac, type=0x88B5) / bytes(46))
+    other.expect(lambda p: p.src == victim.mac)
+    attacker.drain()
+    other.send(Ether(dst=victim.mac, src=other.mac, type=0x88B5) / bytes(46))
+    victim.expect(lambda p: p.src == other.mac)
+    attacker.expect_none(lambda p: p.src == other.mac, what="a frame for another VM")
+
+
 def test_memory_stays_flat_under_a_flood(plug):
     guest = plug()
     guest.dhcp()
