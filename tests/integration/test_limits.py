@@ -10,6 +10,7 @@ from support.checks import assert_refused
 from support.guest import BROADCAST
 from support.helper import run_to_end
 from support.lab import INTERNET
+from support.snapshot import wait_until
 
 
 def test_guest_driven_log_lines_are_limited(plug):
@@ -75,6 +76,22 @@ def test_memory_stays_flat_under_a_flood(plug):
     assert resident() - before < 1024, "KiB"
     guest.drain()
     guest.ping(guest.gateway)
+
+
+def test_who_claims_all_addresses_keeps_nobody_out(host, plug):
+    """A VM that has the host believe that it uses every address of the pool; a few VMs do it too where
+    each may have so many."""
+    options = ("--start-address=10.77.0.1", "--end-address=10.77.0.14",
+               "--subnet-mask=255.255.255.240")
+    claiming = plug(*options)
+    for number in range(2, 15):
+        claiming.send(Ether(dst=BROADCAST, src=claiming.mac) /
+                      ARP(op=1, hwsrc=claiming.mac, psrc=f"10.77.0.{number}", pdst="10.77.0.1"))
+    assert wait_until(lambda: host.run("ip", "neigh").stdout.count("10.77.0.") == 13)
+    other = plug(*options)
+    assert other.helper.json["ip_address"] != claiming.helper.json["ip_address"]
+    other.dhcp()
+    other.ping(other.gateway)
 
 
 @pytest.mark.slow
