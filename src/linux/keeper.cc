@@ -156,16 +156,24 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
     (void)send_report(channel, report, -1);
     return 1;
   }
+  // Who holds the device is watched by this process alone, which the user must not be able to hold
+  // up by the log. So what there is to say is said before the VM has the device, or has it no more.
+  const bool watches_holder = config.hand_over_device;
+  if (watches_holder) {
+    network->warn_of_firewall();
+    hold_log();
+  }
   // A worker that was told nothing waits for this process to tell or to end.
   auto sent = send_report(channel, report, network->take_device_fd().get());
   if (sent) {
-    network->warn_of_firewall();
+    if (!watches_holder) network->warn_of_firewall();
     watch_until_worker_ends(channel, *network);
   } else {
     log_warn("network", "the interface is given up: {}", sent.error().message);
   }
   // The user's files last: their file system may be slow, or never answer.
   network->tear_down();
+  if (watches_holder) release_log();
   remove_files(user, files);
   return 0;
 }
