@@ -42,6 +42,37 @@ void drop_link_local_groups(NftChain& chain) {
 // sent to another port's MAC the host drops as not its own (PACKET_OTHERHOST).
 void drop_what_is_for_the_port(NftChain& chain) { chain.rule().meta_pkttype_host().drop(); }
 
+// The bridge learns MACs up to a number for all its ports (create_bridge). A VM that used it up
+// would have the frames for others, whose MAC is their own choice, sent to every port, its own too.
+// As long as the bridge remembers a MAC (its ageing time), it counts.
+constexpr uint32_t kMaxVmSenders = 64;
+constexpr std::chrono::minutes kVmSenderTimeout{5};
+constexpr const char* kVmSendersSet = "vm_senders";
+
+void bound_senders(NftTable& table, NftChain& from_vm, const Mac& vm_mac, const NftChain& next) {
+  table.set({.name = kVmSendersSet,
+             .type = kNftEtherAddress,
+             .max_size = kMaxVmSenders,
+             .timeout = kVmSenderTimeout});
+  from_vm.rule().ether_saddr(vm_mac).go_to(next.name());
+  from_vm.rule().update_ether_saddr(kVmSendersSet).go_to(next.name());
+  from_vm.rule().drop();
+}
+
+// IP whose header says another version, or a length that cannot be, carries nothing for nftables:
+// no rule for UDP or ICMPv6 sees it. A receiver's kernel drops it, but not before its packet
+// sockets, where DHCP clients listen that look less closely (ISC dhclient 4.4). So all that has a
+// protocol goes to its rules, and the rest no further.
+void go_on_where_readable(NftChain& chain, uint16_t ether_type, const NftChain& next) {
+  constexpr uint8_t kReserved = 255;  // no packet's (IANA)
+  chain.rule().meta_protocol(ether_type).meta_l4proto_not(kReserved).go_to(next.name());
+}
+
+void drop_unreadable_packets(NftChain& chain) {
+  static constexpr std::array<uint16_t, 2> kIpTypes{ETH_P_IP, ETH_P_IPV6};
+  chain.rule().meta_protocol_in(kIpTypes).drop();
+}
+
 // A second VLAN tag (receivers strip nested priority tags) and SNAP (some systems take IP in it)
 // would carry what the rules for IP and ARP do not see. The kernel itself takes one tag off.
 void drop_wrapped_packets(NftChain& chain) {
@@ -95,7 +126,8 @@ constexpr uint32_t kMaxVmAddresses = 64;
 constexpr std::chrono::minutes kVmAddressTimeout{1};
 constexpr const char* kVmIpv4Set = "vm_ipv4";
 constexpr const char* kVmIpv6Set = "vm_ipv6";
-constexpr int kSmallSubnet = 24;  // has few addresses anyway
+constexpr int kSmallSubnet = 24;  // has few addresses that a packet could make the host look for
+constexpr Ipv6Prefix kLinkLocal{.address = {{0xfe, 0x80}}, .length = 64};  // the bridge's
 
 // Only frames that the host takes: for its bridge or for many.
 void send_on_what_is_for_the_host(NftChain& chain, const Mac& gateway, const NftChain& next) {
@@ -112,8 +144,10 @@ void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& con
   NftChain& target = table.chain("ipv6_target");
   NftChain& source = table.chain("ipv6_source");
   const Ipv6Prefix own{.address = *config.ipv6_prefix, .length = 64};
-  ipv6.rule().ip6_daddr(own).ether_daddr(config.gateway_mac).go_to(target.name());
-  ipv6.rule().ip6_daddr(own).meta_pkttype_not_other().go_to(target.name());
+  for (const Ipv6Prefix& neighbours : {own, kLinkLocal}) {
+    ipv6.rule().ip6_daddr(neighbours).ether_daddr(config.gateway_mac).go_to(target.name());
+    ipv6.rule().ip6_daddr(neighbours).meta_pkttype_not_other().go_to(target.name());
+  }
   send_on_what_is_for_the_host(ipv6, config.gateway_mac, source);
   target.rule().update_ip6_daddr(kVmIpv6Set).go_to(source.name());
   target.rule().drop();
@@ -121,20 +155,24 @@ void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& con
   source.rule().drop();
 }
 
-void bound_ipv4_addresses(NftTable& table, NftChain& ipv4, NftChain& from_vm,
-                          const RuleConfig& config) {
-  table.set(address_set(kVmIpv4Set, kNftIpv4Address));
+void bound_ipv4_addresses(NftTable& table, NftChain& ipv4, const RuleConfig& config) {
   NftChain& target = table.chain("ipv4_target");
   NftChain& source = table.chain("ipv4_source");
   ipv4.rule().ip_daddr(*config.subnet).ether_daddr(config.gateway_mac).go_to(target.name());
   ipv4.rule().ip_daddr(*config.subnet).meta_pkttype_not_other().go_to(target.name());
   send_on_what_is_for_the_host(ipv4, config.gateway_mac, source);
-  from_vm.rule().meta_protocol(ETH_P_ARP).go_to(source.name());
   target.rule().update_ip_daddr(kVmIpv4Set).go_to(source.name());
   target.rule().drop();
   source.rule().update_ip_saddr(kVmIpv4Set).accept();
-  source.rule().update_arp_saddr_ip(kVmIpv4Set).accept();
   source.rule().drop();
+}
+
+// Who asks for the host by ARP is remembered, of whatever subnet: in a small one too.
+void rule_arp(NftTable& table, NftChain& arp, const RuleConfig& config) {
+  table.set(address_set(kVmIpv4Set, kNftIpv4Address));
+  arp.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
+  arp.rule().update_arp_saddr_ip(kVmIpv4Set).accept();
+  arp.rule().drop();
 }
 
 }  // namespace
@@ -147,18 +185,25 @@ NftTable ingress_table(const RuleConfig& config) {
   if (config.mode == Mode::kBridged) return table;
   from_vm.rule().ether_saddr(config.gateway_mac).drop();
   drop_what_is_for_the_port(from_vm);
+  NftChain& frames = table.chain("frames_from_vm");
+  bound_senders(table, from_vm, config.vm_mac, frames);
   // Every frame of the VM comes here: what is IP meets no rule of anything else.
   NftChain& ipv4 = table.chain("ipv4_from_vm");
   NftChain& ipv6 = table.chain("ipv6_from_vm");
-  from_vm.rule().meta_protocol(ETH_P_IP).go_to(ipv4.name());
-  from_vm.rule().meta_protocol(ETH_P_IPV6).go_to(ipv6.name());
-  if (config.gateway_ipv4) from_vm.rule().arp_saddr_ip(*config.gateway_ipv4).drop();
-  drop_wrapped_packets(from_vm);
+  go_on_where_readable(frames, ETH_P_IP, ipv4);
+  go_on_where_readable(frames, ETH_P_IPV6, ipv6);
+  if (config.subnet) {
+    NftChain& arp = table.chain("arp_from_vm");
+    frames.rule().meta_protocol(ETH_P_ARP).go_to(arp.name());
+    rule_arp(table, arp, config);
+  }
+  drop_unreadable_packets(frames);
+  drop_wrapped_packets(frames);
   rule_ipv4(ipv4, config);
   rule_ipv6(ipv6, config);
   if (config.ipv6_prefix) bound_ipv6_addresses(table, ipv6, config);
   if (config.subnet && config.subnet->prefix_length < kSmallSubnet) {
-    bound_ipv4_addresses(table, ipv4, from_vm, config);
+    bound_ipv4_addresses(table, ipv4, config);
   }
   return table;
 }
@@ -172,16 +217,15 @@ NftTable bridge_table(const RuleConfig& config) {
   NftChain& others =
       table.chain("others", {.number = NF_BR_PRE_ROUTING, .priority = kBeforeOthers});
   // Every frame of every port of the host comes here once for each helper, so a rule asks first
-  // what is nearly always false, and for the port last.
-  if (config.mode == Mode::kBridged) {
-    // The user's bridge: only our other VMs are kept from it, not the user's own machines.
-    others.rule().ether_saddr_in(kVmMacsSet).iifname("vmnet-tap*").iifname_not(config.tap).drop();
-    return table;
-  }
-  others.rule().ether_saddr_in(kVmMacsSet).iifname_not(config.tap).drop();
+  // what is nearly always false, and for the port last. The VM's name is its own among the VMs of
+  // its bridge: not on other bridges of the host, where machines may have the MAC that this VM has
+  // taken, nor on a bridge of the user's against the user's own machines.
+  const uint32_t group = config.port_group;
+  others.rule().ether_saddr_in(kVmMacsSet).iifgroup(group).iifname_not(config.tap).drop();
+  if (config.mode == Mode::kBridged) return table;
   if (config.vm_ipv4) {
-    others.rule().ip_saddr(*config.vm_ipv4).iifname_not(config.tap).drop();
-    others.rule().arp_saddr_ip(*config.vm_ipv4).iifname_not(config.tap).drop();
+    others.rule().ip_saddr(*config.vm_ipv4).iifgroup(group).iifname_not(config.tap).drop();
+    others.rule().arp_saddr_ip(*config.vm_ipv4).iifgroup(group).iifname_not(config.tap).drop();
   }
   if (config.isolation) {
     NftChain& isolation =

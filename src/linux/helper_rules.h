@@ -34,9 +34,10 @@ struct GuardedForwarding {
 
 struct RuleConfig {
   Mode mode = Mode::kShared;
-  std::string tap;     // also the tables' name
-  std::string bridge;  // ours, or in bridged mode the user's
-  Mac gateway_mac;     // the bridge's; unused in bridged mode
+  std::string tap;          // also the tables' name
+  std::string bridge;       // ours, or in bridged mode the user's
+  uint32_t port_group = 0;  // of the VMs' ports of that bridge: port_group() in links.h
+  Mac gateway_mac;          // the bridge's; unused in bridged mode
   Mac vm_mac;
   std::optional<Ipv4> vm_ipv4;       // what DHCP gives this VM
   std::optional<Ipv4Subnet> subnet;  // none: the host has no address in this network

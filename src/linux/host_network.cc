@@ -144,12 +144,15 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   facts_.ipv6_prefix = record_.ipv6_prefix;
   facts_.gateway_mac = bridge_mac(canonical_name(record_));
   if (record_.addresses) {
-    std::vector<Ipv4> taken = state.addresses_on(bridge_);
+    const std::vector<Ipv4> given = state.addresses_on(bridge_);
     auto in_use = addresses_in_use(netlink_, bridge_);
     if (!in_use) return pass(in_use);
+    std::vector<Ipv4> taken = given;
     taken.insert(taken.end(), in_use->begin(), in_use->end());
     const Uuid* lasting_id = config_.interface_id ? &*config_.interface_id : nullptr;
     auto address = choose_address(*record_.addresses, lasting_id, taken);
+    // What is in use is what VMs say: one that says it of all must not keep the others out.
+    if (!address) address = choose_address(*record_.addresses, lasting_id, given);
     if (!address) return pass(address);
     facts_.vm_address = *address;
   }
@@ -235,6 +238,7 @@ RuleConfig HostNetwork::rule_config() const {
   RuleConfig rules{.mode = config_.mode,
                    .tap = facts_.device.data(),
                    .bridge = bridge_name_,
+                   .port_group = port_group(bridge_),
                    .gateway_mac = facts_.gateway_mac,
                    .vm_mac = facts_.vm_mac,
                    .vm_ipv4 = facts_.vm_address,

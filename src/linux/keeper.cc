@@ -65,7 +65,7 @@ Result<StartReport> await_report(int channel, int stop_fd, UniqueFd& device) {
   return receive_report(channel, device);
 }
 
-// Becomes a process that the user cannot signal (in root modes) and that shares nothing with the
+// Becomes a process that the user cannot signal and that shares nothing with the
 // worker but the channel and standard error.
 Status leave_worker(int vm_socket) {
   if (vm_socket >= 0) close(vm_socket);
@@ -80,10 +80,12 @@ Status leave_worker(int vm_socket) {
   ignore.sa_handler = SIG_IGN;
   for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaction(signal, &ignore, nullptr);
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail_errno("cannot forbid tracing", errno);
-  // With the user's real uid the user could kill it.
-  if (geteuid() == 0 && (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)) {
-    return fail_errno("cannot become root", errno);
-  }
+  // With the user's real uid the user could kill it, or stop it while it has the helpers' lock. So
+  // with file capabilities too: its CAP_SETUID makes it as good as root already. Only a user
+  // namespace may have no root to become.
+  const bool is_root = geteuid() == 0;
+  const bool becomes_root = setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0;
+  if (is_root && !becomes_root) return fail_errno("cannot become root", errno);
   return {};
 }
 
@@ -156,16 +158,24 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
     (void)send_report(channel, report, -1);
     return 1;
   }
+  // Who holds the device is watched by this process alone, which the user must not be able to hold
+  // up by the log. So what there is to say is said before the VM has the device, or has it no more.
+  const bool watches_holder = config.hand_over_device;
+  if (watches_holder) {
+    network->warn_of_firewall();
+    hold_log();
+  }
   // A worker that was told nothing waits for this process to tell or to end.
   auto sent = send_report(channel, report, network->take_device_fd().get());
   if (sent) {
-    network->warn_of_firewall();
+    if (!watches_holder) network->warn_of_firewall();
     watch_until_worker_ends(channel, *network);
   } else {
     log_warn("network", "the interface is given up: {}", sent.error().message);
   }
   // The user's files last: their file system may be slow, or never answer.
   network->tear_down();
+  if (watches_holder) release_log();
   remove_files(user, files);
   return 0;
 }

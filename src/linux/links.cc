@@ -245,6 +245,7 @@ Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated)
   header->ifi_flags = IFF_UP;
   header->ifi_change = IFF_UP;
   message.put_u32(IFLA_MASTER, static_cast<uint32_t>(bridge));
+  message.put_u32(IFLA_GROUP, port_group(bridge));
   // ROOT: the port is the TAP that this process created.
   if (auto attached = netlink.request(message, "cannot attach the TAP to the bridge"); !attached) {
     return attached;

@@ -72,8 +72,13 @@ Status set_link_down(NetlinkSocket& netlink, int index);
 // up after a second, silently.
 void wait_until_operational(NetlinkSocket& netlink, int bridge);
 
-// Makes `index` a port of `bridge` and sets it up. Isolated ports do not reach each other
-// (Linux 4.18).
+// The device group (IFLA_GROUP) of our ports of a bridge, by which rules tell them from those of
+// other bridges: nftables' `meta ibrname` needs a module that not every kernel has. Far from the
+// numbers that people give.
+constexpr uint32_t port_group(int bridge) { return 0x40000000U + static_cast<uint32_t>(bridge); }
+
+// Makes `index` a port of `bridge`, of its port_group(), and sets it up. Isolated ports do not
+// reach each other (Linux 4.18).
 Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated);
 
 // Tells a bridge that `mac` is behind `port`, without waiting for its first frame.

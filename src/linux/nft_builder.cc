@@ -140,6 +140,11 @@ NftRule& NftRule::iifname_in(std::string_view set) {
   return add(NftLookup{.set = std::string(set)});
 }
 
+NftRule& NftRule::iifgroup(uint32_t group) {
+  add(NftMeta{.key = NFT_META_IIFGROUP});
+  return compare(host_order(group));
+}
+
 NftRule& NftRule::need_ethernet() {
   // The bridge family has Ethernet frames only; elsewhere the device's type is asked first.
   if (family_ == NftFamily::kBridge) return *this;
@@ -196,6 +201,10 @@ NftRule& NftRule::meta_protocol(uint16_t ether_type) {
 NftRule& NftRule::meta_protocol_in(std::span<const uint16_t> ether_types) {
   add(NftMeta{.key = NFT_META_PROTOCOL});
   return lookup(anonymous_set(kNftEtherType, ether_types));
+}
+
+NftRule& NftRule::meta_l4proto_not(uint8_t protocol) {
+  return add(NftMeta{.key = NFT_META_L4PROTO}).compare({protocol}, false);
 }
 
 NftRule& NftRule::meta_pkttype_host() {
@@ -278,6 +287,10 @@ NftRule& NftRule::update(uint16_t ether_type, uint32_t offset, uint32_t length,
   return need_protocol(ether_type)
       .load(NFT_PAYLOAD_NETWORK_HEADER, offset, length)
       .add(NftUpdate{.set = std::string(set)});
+}
+
+NftRule& NftRule::update_ether_saddr(std::string_view set) {
+  return need_ethernet().load(NFT_PAYLOAD_LL_HEADER, 6, 6).add(NftUpdate{.set = std::string(set)});
 }
 
 NftRule& NftRule::update_arp_saddr_ip(std::string_view set) {

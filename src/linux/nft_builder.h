@@ -139,6 +139,7 @@ class NftRule {
   NftRule& iifname(std::string_view pattern) { return interface(true, pattern, true); }
   NftRule& iifname_not(std::string_view pattern) { return interface(true, pattern, false); }
   NftRule& iifname_in(std::string_view set);
+  NftRule& iifgroup(uint32_t group);  // the device's group (IFLA_GROUP)
   NftRule& oifname(std::string_view pattern) { return interface(false, pattern, true); }
   NftRule& oifname_not(std::string_view pattern) { return interface(false, pattern, false); }
 
@@ -151,6 +152,10 @@ class NftRule {
   NftRule& meta_protocol(uint16_t ether_type);
   NftRule& meta_protocol_in(std::span<const uint16_t> ether_types);
 
+  // The protocol that an IP packet carries. A packet whose header nft cannot follow to its end has
+  // none: each rule that asks for it, or for what it carries, passes it by.
+  NftRule& meta_l4proto_not(uint8_t protocol);
+
   // Whom a frame is for, as eth_type_trans() finds it by the device's own MAC.
   NftRule& meta_pkttype_host();       // the device itself
   NftRule& meta_pkttype_not_other();  // the device itself or many
@@ -162,7 +167,8 @@ class NftRule {
   NftRule& ip_saddr(const Ipv4Subnet& subnet);
   NftRule& ip_saddr_not(const Ipv4Subnet& subnet);
   NftRule& ip_daddr(const Ipv4Subnet& subnet);
-  // The addresses that a packet names, into a set with a timeout.
+  // The addresses that a frame or packet names, into a set with a timeout.
+  NftRule& update_ether_saddr(std::string_view set);
   NftRule& update_arp_saddr_ip(std::string_view set);
   NftRule& update_ip_saddr(std::string_view set);
   NftRule& update_ip_daddr(std::string_view set);

@@ -32,6 +32,17 @@ TEST(NftRule, ComparesOnlyThePrefixBeforeAStar) {
                          NftVerdict{.code = NF_ACCEPT}}));
 }
 
+TEST(NftRule, ComparesADevicesGroupInTheHostsOrder) {
+  NftRule rule(NftFamily::kBridge);
+  rule.iifgroup(0x40000003).drop();
+  uint32_t group = 0x40000003;
+  NftBytes value(4);
+  std::memcpy(value.data(), &group, sizeof(group));
+  EXPECT_EQ(rule.expressions(),
+            (Expressions{NftMeta{.key = NFT_META_IIFGROUP}, NftCompare{.value = value},
+                         NftVerdict{.code = NF_DROP}}));
+}
+
 TEST(NftRule, AsksForEthernetWhereTheFamilyHasOtherDevices) {
   NftRule bridge(NftFamily::kBridge);
   bridge.ether_saddr(kMac).drop();
@@ -112,6 +123,23 @@ TEST(NftRule, LooksUpNamedAndOwnSets) {
   EXPECT_EQ(
       rule.anonymous_sets()[0],
       (NftSet{.type = kNftInetService, .elements = {{.key = {0, 67}}, {.key = {0x02, 0x23}}}}));
+}
+
+TEST(NftRule, AsksWhetherThereIsAProtocol) {
+  NftRule rule(NftFamily::kNetdev);
+  rule.meta_protocol(ETH_P_IP).meta_l4proto_not(255).go_to("ipv4");
+  Expressions expected{NftMeta{.key = NFT_META_PROTOCOL}, NftCompare{.value = {8, 0}},
+                       NftMeta{.key = NFT_META_L4PROTO}, NftCompare{.value = {255}, .equal = false},
+                       NftVerdict{.code = NFT_GOTO, .chain = "ipv4"}};
+  EXPECT_EQ(rule.expressions(), expected);
+}
+
+TEST(NftRule, PutsMacsIntoSets) {
+  NftRule rule(NftFamily::kBridge);
+  rule.update_ether_saddr("senders").accept();
+  Expressions expected{NftPayload{.base = NFT_PAYLOAD_LL_HEADER, .offset = 6, .length = 6},
+                       NftUpdate{.set = "senders"}, NftVerdict{.code = NF_ACCEPT}};
+  EXPECT_EQ(rule.expressions(), expected);
 }
 
 TEST(NftRule, PutsAddressesIntoSets) {

@@ -1,8 +1,9 @@
 """Bridged mode: a VM on the network of an existing bridge, or of a plain NIC through macvtap."""
 
 import pytest
+from scapy.layers.l2 import Ether
 
-from support.guest import Guest
+from support.guest import BROADCAST, Guest
 from support.helper import run_to_end
 from support.installation import (CAPABILITIES, CAPABLE, CAPABLE_COPY, MACVTAP_CAPABILITIES, ROOT,
                                   SETUID_COPY, SUDO, set_capabilities)
@@ -51,6 +52,19 @@ def test_any_mac_on_a_bridge(lan, plug_either):
     guest = plug_either(BRIDGED, f"--shared-interface={lan}", mac="52:54:00:aa:bb:cc")
     on_the_lan(guest).ping(INTERNET.router)
     guest.helper.stop()
+
+
+def test_a_vm_of_another_network_cuts_nobody_off(host, lan, plug_either):
+    """One frame with the MAC of the LAN's router, from a VM of a network of ours: the rules that keep
+    a VM's MAC for it are not for that bridge."""
+    station, attacker = plug_either(BRIDGED, f"--shared-interface={lan}"), plug_either()
+    on_the_lan(station).ping(INTERNET.router)
+    attacker.send(Ether(dst=BROADCAST, src=station.gateway_mac, type=0x88B5) / bytes(46))
+    tap = attacker.helper.json["host_interface"]
+    assert wait_until(lambda: station.gateway_mac in host.run(
+        "nft", "list", "set", "bridge", tap, "vm_macs").stdout)
+    station.ping(INTERNET.router)
+    station.helper.stop()
 
 
 def test_bridge_gets_no_dhcp_from_us(lan, plug_either):

@@ -2,6 +2,10 @@
 gone."""
 
 import errno
+import os
+import select
+import subprocess
+import tempfile
 import time
 
 import pytest
@@ -9,7 +13,9 @@ from scapy.layers.dhcp import BOOTP
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
+from support import slow_file
 from support.checks import assert_reach
+from support.helper import wait_for_no_helper
 from support.lab import INTERNET, PYTHON, end
 from support.native_tap import NEEDS_CHECKSUM, SIOCSIFHWADDR, device_of, gone, mac_request
 from support.snapshot import wait_until
@@ -61,9 +67,9 @@ def test_flush_of_the_ruleset_spares_the_living(host, plug_tap):
     """A firewall's reload, while the keeper lives."""
     guest = plug_tap()
     guest.dhcp()
-    rules = host.run("nft", "list", "ruleset").stdout
+    rules = host.run("nft", "--stateless", "list", "ruleset").stdout
     host.run("nft", "flush", "ruleset")
-    assert host.run("nft", "list", "ruleset").stdout == rules
+    assert host.run("nft", "--stateless", "list", "ruleset").stdout == rules
     guest.ping(INTERNET.web)
 
 
@@ -81,6 +87,39 @@ def test_changed_mac_takes_the_device_away(host, plug, plug_tap, whose):
     assert any(name in line and "MAC" in line for line in attacker.helper.log_lines("ERROR"))
     gone(host, attacker, device)
     victim.ping(INTERNET.web)
+
+
+@pytest.fixture
+def slow_log(host):
+    """The descriptor of a file to which a write does not end."""
+    folder = tempfile.mkdtemp()
+    server = subprocess.Popen([PYTHON, slow_file.__file__, folder], stdout=subprocess.PIPE)
+    assert server.stdout.readline() == b"ready\n"
+    fd = os.open(f"{folder}/log", os.O_WRONLY)
+    yield fd
+    end(server)  # writes that wait fail now
+    os.close(fd)
+    subprocess.run(["umount", "--lazy", folder], check=True)
+    os.rmdir(folder)
+    assert wait_for_no_helper()
+
+
+def test_changed_mac_takes_the_device_away_whatever_becomes_of_the_log(host, plug_tap, slow_log):
+    """Standard error is the user's, who could let the keeper wait in a write to it."""
+    attacker = plug_tap(stderr=slow_log)
+    device = device_of(attacker)
+    attacker.socket.set_mac("52:54:00:00:00:99")
+    gone(host, attacker, device)
+
+
+def test_nobody_has_a_device_before_the_keeper_has_said_its_say(host, start, slow_log):
+    """A host with a firewall, of which the keeper warns: it must not wait in that when it should watch."""
+    host.run("nft", "add table inet closed; add chain inet closed forward "
+             "{ type filter hook forward priority 0; policy drop; }")
+    helper = start("--tap", ready=False, stderr=slow_log)
+    assert not select.select([helper.vm], [], [], 2)[0]
+    helper.kill()
+    host.run("nft", "delete table inet closed")
 
 
 def unfinished(frame, field, wanted, start=20):

@@ -17,8 +17,10 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespace
 BOUND = 64
 # Well below the kernel's limit, which all network namespaces share: nobody else is to notice.
 FLOOD = 150
+SMALL = {}
 LARGE = {"subnet": "192.168.64.0/20"}
-BOUNDING_RULES = r"(update @|meta protocol (ip6|ip|arp) goto |ip6? daddr .* goto ).*|meta pkttype host drop"
+BOUNDING_RULES = (r"(update @|meta protocol (ip6|ip|arp) .*goto |ip6? daddr .* goto ).*|"
+                  r"meta (pkttype host|protocol { ip, ip6 }) drop")
 
 
 def address(base, number):
@@ -51,13 +53,28 @@ def arp(vm, number):
         ARP(op=1, hwsrc=vm.mac, psrc=address("192.168.64.0", number), pdst="192.168.64.1")
 
 
+def foreign_arp(vm, number):
+    """The host remembers whoever asks for it, where a route leads back."""
+    return Ether(src=vm.mac, dst="ff:ff:ff:ff:ff:ff") / \
+        ARP(op=1, hwsrc=vm.mac, psrc=address("10.1.0.0", number), pdst="192.168.64.1")
+
+
+def ping_to_many_link_locals(vm, number):
+    return Ether(src=vm.mac, dst=GATEWAY_MAC) / IPv6(src=vm.ip6, dst=address("fe80::", number)) / \
+        ICMPv6EchoRequest()
+
+
 def udp_to_many(vm, number):
     return Ether(src=vm.mac, dst=GATEWAY_MAC) / \
         IP(src=vm.ip, dst=address("192.168.64.0", number)) / UDP(sport=1, dport=9)
 
 
-FLOODS = {"solicitations": solicit, "from-many": ping_from_many, "to-many": ping_to_many,
-          "by-tap": ping_by_tap, "arp": arp, "ipv4-to-many": udp_to_many}
+# name: (what is sent, the settings of the network)
+FLOODS = {"solicitations": (solicit, SMALL), "from-many": (ping_from_many, SMALL),
+          "to-many": (ping_to_many, SMALL), "by-tap": (ping_by_tap, SMALL),
+          "to-many-link-locals": (ping_to_many_link_locals, SMALL),
+          "foreign-arp": (foreign_arp, SMALL), "arp": (arp, LARGE),
+          "ipv4-to-many": (udp_to_many, LARGE)}
 
 
 def neighbours_after(lab, frame_of):
@@ -73,11 +90,12 @@ def neighbours_after(lab, frame_of):
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_flood_makes_few_neighbours(name):
+    frame_of, settings = FLOODS[name]
     with a_lab(bridge_nf=0) as lab:
-        lab.install(LARGE, LARGE)
-        assert neighbours_after(lab, FLOODS[name]) <= BOUND + 10
+        lab.install(settings, settings)
+        assert neighbours_after(lab, frame_of) <= BOUND + 10
         lab.replace_rules(BOUNDING_RULES)
-        assert neighbours_after(lab, FLOODS[name]) > BOUND + 10
+        assert neighbours_after(lab, frame_of) > BOUND + 10
 
 
 def test_who_is_known_stays_known(plug):

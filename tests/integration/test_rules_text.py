@@ -10,7 +10,8 @@ from support.rules_lab import ROOT, RULES_TOOL, Rules
 
 EXPECTED = pathlib.Path(__file__).parent / "rules"
 
-COMMON = ["tap=vmnet-tap0", "gateway_mac=0e:76:6d:00:00:01", "vm_mac=76:6d:00:00:00:02"]
+COMMON = ["tap=vmnet-tap0", "port_group=1073741826", "gateway_mac=0e:76:6d:00:00:01",
+          "vm_mac=76:6d:00:00:00:02"]
 IPV4 = ["vm_ipv4=192.168.64.2", "subnet=192.168.64.0/24", "gateway=192.168.64.1"]
 IPV6 = ["gateway_ll=fe80::c76:6dff:fe00:1", "gateway_ula=fd12:3456:789a:1::1",
         "prefix=fd12:3456:789a:1::"]
@@ -80,8 +81,8 @@ def test_the_manual_shows_the_rules(host):
     manual = (ROOT / "docs/linux.md").read_text()
     shown = re.search(r"^```nft\n(.*?)^```$", manual, flags=re.M | re.S)[1]
     rules = Rules(host, ["mode=shared", "bridge=vmnet-shared0", "tap=vmnet-tap0", "uplink=uplink0",
-                         "gateway_mac=0e:76:6d:9d:19:c7", "vm_mac=76:6d:b2:30:88:1a",
-                         "vm_ipv4=192.168.64.70", "subnet=192.168.64.0/24", "gateway=192.168.64.1",
+                         "port_group=1073741827", "gateway_mac=0e:76:6d:9d:19:c7",
+                         "vm_mac=76:6d:b2:30:88:1a", "vm_ipv4=192.168.64.70", "subnet=192.168.64.0/24", "gateway=192.168.64.1",
                          "gateway_ll=fe80::1", "gateway_ula=fd3c:5241:92a:19c7::1",
                          "prefix=fd3c:5241:92a:19c7::"])
     listed = readable(host.run("nft list ruleset"))

@@ -85,6 +85,15 @@ def udp(source_port, target_port, *inner, vlan=()):
         *inner, vlan=vlan)
 
 
+def unreadable(layer, *inner):
+    """A packet with a header that the kernel refuses, and with it nftables: but packet sockets see it."""
+    return lambda sender, victim: to_all(sender, layer(sender), *inner)
+
+
+def to_everybody(**header):
+    return lambda sender: IP(src=sender.ip, dst="255.255.255.255", **header)
+
+
 def udp6(source_port, target_port):
     return lambda sender, victim: to_all(
         sender, IPv6(src=sender.ip6, dst="ff02::1"), UDP(sport=source_port, dport=target_port),
@@ -133,8 +142,9 @@ VLAN_RULE = r"meta protocol \{ 8021q, 8021ad \} drop"
 SPORT_RULE = r"udp sport .* drop"
 DPORT_RULE = r"udp dport .* drop"
 ARP_GATEWAY_RULE = r"arp saddr ip 192\.168\.64\.1 drop"
-ARP_OTHERS_RULE = r"arp saddr ip 192\.168\.64\.3 iifname .* drop"
+ARP_OTHERS_RULE = r"arp saddr ip 192\.168\.64\.3 iifgroup .* drop"
 GROUPS_RULE = r"ether daddr & .* drop"
+UNREADABLE_RULE = r"meta protocol \{ ip, ip6 \} drop"
 TAP_MAC_RULE = r"meta pkttype host drop"
 MACS_RULE = r"ether saddr @vm_macs .* drop"
 
@@ -161,6 +171,21 @@ FRAME_ATTACKS = {
     "dhcp-offer-odd-port": (reaches_others(udp(1067, 68, offer())), [DPORT_RULE]),
     "dhcp-offer-vlan0": (reaches_others(udp(1067, 68, offer(), vlan=[0])), [DPORT_RULE]),
     "dhcp-offer-vlan5": (reaches_others(udp(67, 1068, offer(), vlan=[5])), [SPORT_RULE]),
+    "dhcp-offer-no-version": (
+        reaches_others(unreadable(to_everybody(version=5), UDP(sport=67, dport=68), offer())),
+        [UNREADABLE_RULE]),
+    "dhcp-offer-short-header": (
+        reaches_others(unreadable(to_everybody(ihl=4), UDP(sport=67, dport=68), offer())),
+        [UNREADABLE_RULE]),
+    "dhcp-offer-no-length": (
+        reaches_others(unreadable(to_everybody(len=0), UDP(sport=67, dport=68), offer())),
+        [UNREADABLE_RULE]),
+    "dhcp-offer-long": (
+        reaches_others(unreadable(to_everybody(len=9000), UDP(sport=67, dport=68), offer())),
+        [UNREADABLE_RULE]),
+    "router-advert-long": (
+        reaches_others(unreadable(lambda s: IPv6(src="fe80::bad", dst="ff02::1", hlim=255, plen=9000),
+                                  advert(), option())), [UNREADABLE_RULE]),
     "dhcp-request": (reaches_others(udp(1068, 67)), [DPORT_RULE]),
     "dhcp6-reply": (reaches_others(udp6(547, 1546)), [SPORT_RULE]),
     "dhcp6-reply-odd-port": (reaches_others(udp6(1547, 546)), [DPORT_RULE]),
@@ -196,7 +221,7 @@ FRAME_ATTACKS = {
     "arp-of-another-vlan0": (reaches_others(claims_victim(vlan=[0])), [ARP_OTHERS_RULE]),
     "ipv4-of-another": (
         reaches_others(lambda s, v: to_all(s, IP(src=v.ip, dst="192.168.64.1"), UDP())),
-        [r"ip saddr 192\.168\.64\.3 iifname .* drop"]),
+        [r"ip saddr 192\.168\.64\.3 iifgroup .* drop"]),
 }
 
 

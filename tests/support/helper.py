@@ -81,8 +81,8 @@ class Helper:
     """
 
     def __init__(self, namespace, *options, way=ROOT, path=None, socket_kind=socket.SOCK_DGRAM,
-                 environment=None, cwd=None, stdout=subprocess.PIPE, program=None, bare=False,
-                 pass_fds=()):
+                 environment=None, cwd=None, stdout=subprocess.PIPE, stderr=None, program=None,
+                 bare=False, pass_fds=()):
         self.namespace = namespace
         self.way = way
         self.vm = None
@@ -100,8 +100,9 @@ class Helper:
         self.command = [*namespace.prefix(), *command, *words]
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=self.log, pass_fds=fds,
-            cwd=cwd, env={"PATH": os.environ["PATH"], **way.environment, **(environment or {})})
+            self.command, stdin=subprocess.DEVNULL, stdout=stdout,
+            stderr=self.log if stderr is None else stderr, pass_fds=fds, cwd=cwd,
+            env={"PATH": os.environ["PATH"], **way.environment, **(environment or {})})
         if self.vm:
             helper_end.close()
 

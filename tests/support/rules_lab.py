@@ -30,6 +30,7 @@ class Network:
 
     def __init__(self, number):
         self.bridge = f"vmnet-shared{number}"
+        self.port_group = 1073741826 + number
         self.gateway_mac = f"0e:76:6d:00:0{number}:01"
         self.gateway = f"192.168.{64 + number}.1"
         self.subnet = f"192.168.{64 + number}.0/24"
@@ -53,7 +54,8 @@ class Vm:
         self.ip6 = f"{network.prefix}1{number}"
         self.ns = Netns()
         host.run(f"ip link add {self.tap} address {self.tap_mac} type veth peer name eth0 netns {self.ns.path}")
-        host.run(f"ip link set {self.tap} master {network.bridge} addrgenmode none")
+        host.run(f"ip link set {self.tap} master {network.bridge} group {network.port_group} "
+                 "addrgenmode none")
         host.run(f"ip link set {self.tap} up")
         for command in (f"ip link set eth0 address {self.mac} up",
                         f"ip addr add {self.ip}/24 dev eth0",
@@ -66,7 +68,7 @@ class Vm:
     def rule_arguments(self, **overrides):
         net = self.network
         values = {"mode": "shared", "tap": self.tap, "bridge": net.bridge,
-                  "gateway_mac": net.gateway_mac, "vm_mac": self.mac, "vm_ipv4": self.ip,
+                  "port_group": net.port_group, "gateway_mac": net.gateway_mac, "vm_mac": self.mac, "vm_ipv4": self.ip,
                   "subnet": net.subnet, "gateway": net.gateway, "gateway_ll": GATEWAY_LL,
                   "gateway_ula": net.gateway_ula, "prefix": net.prefix, "uplink": "eth0"}
         values.update(overrides)

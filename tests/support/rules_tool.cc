@@ -71,6 +71,8 @@ bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
     config.tap = value;
   else if (key == "bridge")
     config.bridge = value;
+  else if (key == "port_group")
+    config.port_group = vmnet::parse_unsigned<uint32_t>(value).value();
   else if (key == "gateway_mac")
     config.gateway_mac = vmnet::parse_mac(value).value();
   else if (key == "vm_mac")
