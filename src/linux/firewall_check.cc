@@ -13,11 +13,10 @@
 
 #include "linux/iptables_legacy.h"
 #include "linux/netlink.h"
+#include "linux/network_record.h"
 
 namespace vmnet {
 namespace {
-
-constexpr std::string_view kOurPrefix = "vmnet-";
 
 uint32_t nft_u32(const nlattr* attribute) { return ntohl(mnl_attr_get_u32(attribute)); }
 
@@ -84,7 +83,7 @@ bool compares_our_name(const nlattr* cmp_data) {
   for_each_nested(cmp_data, [&](const nlattr* data) {
     if (mnl_attr_get_type(data) != NFTA_CMP_DATA) return;
     for_each_nested(data, [&](const nlattr* value) {
-      ours = ours || attribute_text(value).starts_with(kOurPrefix);
+      ours = ours || attribute_text(value).starts_with(kOwnPrefix);
     });
   });
   return ours;
@@ -145,7 +144,7 @@ Result<std::vector<FirewallChain>> read_chains(NetlinkSocket& socket) {
       [&](const nlmsghdr* message) { chains.push_back(read_chain(message)); },
       [&] { chains.clear(); });
   if (!read) return pass(read);
-  std::erase_if(chains, [](const auto& chain) { return chain.table.starts_with(kOurPrefix); });
+  std::erase_if(chains, [](const auto& chain) { return chain.table.starts_with(kOwnPrefix); });
   return chains;
 }
 

@@ -127,7 +127,7 @@ constexpr std::chrono::minutes kVmAddressTimeout{1};
 constexpr const char* kVmIpv4Set = "vm_ipv4";
 constexpr const char* kVmIpv6Set = "vm_ipv6";
 constexpr int kSmallSubnet = 24;  // has few addresses that a packet could make the host look for
-constexpr Ipv6Prefix kLinkLocal{.address = {{0xfe, 0x80}}, .length = 64};  // the bridge's
+constexpr Ipv6Prefix kLinkLocalNetwork{.address = {{0xfe, 0x80}}, .length = 64};  // the bridge's
 
 // Only frames that the host takes: for its bridge or for many.
 void send_on_what_is_for_the_host(NftChain& chain, const Mac& gateway, const NftChain& next) {
@@ -144,7 +144,7 @@ void bound_ipv6_addresses(NftTable& table, NftChain& ipv6, const RuleConfig& con
   NftChain& target = table.chain("ipv6_target");
   NftChain& source = table.chain("ipv6_source");
   const Ipv6Prefix own{.address = *config.ipv6_prefix, .length = 64};
-  for (const Ipv6Prefix& neighbours : {own, kLinkLocal}) {
+  for (const Ipv6Prefix& neighbours : {own, kLinkLocalNetwork}) {
     ipv6.rule().ip6_daddr(neighbours).ether_daddr(config.gateway_mac).go_to(target.name());
     ipv6.rule().ip6_daddr(neighbours).meta_pkttype_not_other().go_to(target.name());
   }

@@ -12,11 +12,11 @@
 #include <sys/socket.h>
 
 #include "base/unique_fd.h"
+#include "linux/network_record.h"
 
 namespace vmnet {
 namespace {
 
-constexpr std::string_view kOurPrefix = "vmnet-";
 constexpr const char* kFilterTable = "filter";
 
 // A verdict in a standard target is -NF_x - 1.
@@ -67,7 +67,7 @@ T copy_at(const std::vector<char>& data, size_t offset) {
 }
 
 bool names_us(const char* interface) {
-  return std::string_view(interface, strnlen(interface, IFNAMSIZ)).starts_with(kOurPrefix);
+  return std::string_view(interface, strnlen(interface, IFNAMSIZ)).starts_with(kOwnPrefix);
 }
 
 // `table`: the entries, one behind the other.

@@ -3,10 +3,15 @@
 // instructions to skip.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include <arpa/inet.h>
 #include <linux/filter.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 namespace vmnet {
@@ -36,6 +41,21 @@ constexpr sock_filter bpf_if_any_bit(uint32_t bits, uint8_t then, uint8_t otherw
 // How many bytes of the packet the socket gets; 0: none, it is dropped.
 constexpr sock_filter bpf_answer(uint32_t bytes) {
   return {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = bytes};
+}
+
+// For an rtnetlink socket: messages of one type (RTM_NEWNEIGH, ...) and family about one interface,
+// so that what happens to others wakes nobody. The message's fields are in the host's byte order.
+inline std::array<sock_filter, 8> event_filter(uint16_t type, uint8_t family, int index) {
+  static_assert(offsetof(ifinfomsg, ifi_family) == offsetof(ndmsg, ndm_family) &&
+                offsetof(ifinfomsg, ifi_index) == offsetof(ndmsg, ndm_ifindex));
+  return {bpf_load(BPF_H, offsetof(nlmsghdr, nlmsg_type)),
+          bpf_skip_unless(htons(type), 5),
+          bpf_load(BPF_B, sizeof(nlmsghdr) + offsetof(ndmsg, ndm_family)),
+          bpf_skip_unless(family, 3),
+          bpf_load(BPF_W, sizeof(nlmsghdr) + offsetof(ndmsg, ndm_ifindex)),
+          bpf_skip_unless(htonl(static_cast<uint32_t>(index)), 1),
+          bpf_answer(~0U),
+          bpf_answer(0)};
 }
 
 // 0, or -1 with errno.
