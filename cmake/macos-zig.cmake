@@ -17,6 +17,16 @@ set(vmnet_entitlements
 
 set(CMAKE_CXX_COMPILER ${VMNET_ZIG} c++)
 set(CMAKE_CXX_FLAGS_INIT "-target ${vmnet_target} -isystem ${vmnet_sdk}")
+# What CMake would find out by linking a program: zig would first build a C++ library for that, a
+# minute for nothing.
+set(CMAKE_CXX_COMPILER_ID_RUN TRUE)
+set(CMAKE_CXX_COMPILER_ID Clang)
+set(CMAKE_CXX_COMPILER_FRONTEND_VARIANT GNU)
+set(CMAKE_CXX_PLATFORM_ID Darwin)
+set(CMAKE_CXX_STANDARD_COMPUTED_DEFAULT 17)
+set(CMAKE_CXX_EXTENSIONS_COMPUTED_DEFAULT ON)
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} --version OUTPUT_VARIABLE vmnet_version)
+string(REGEX MATCH "[0-9]+[.][0-9.]+" CMAKE_CXX_COMPILER_VERSION "${vmnet_version}")
 
 find_program(CMAKE_AR NAMES llvm-ar-19 llvm-ar REQUIRED)
 find_program(CMAKE_RANLIB NAMES llvm-ranlib-19 llvm-ranlib REQUIRED)
