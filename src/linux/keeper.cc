@@ -65,8 +65,8 @@ Result<StartReport> await_report(int channel, int stop_fd, UniqueFd& device) {
   return receive_report(channel, device);
 }
 
-// Becomes a process that the user cannot signal and that shares nothing with the
-// worker but the channel and standard error.
+// Becomes a process that the user cannot signal and that shares nothing with the worker but the
+// channel and standard error.
 Status leave_worker(int vm_socket) {
   if (vm_socket >= 0) close(vm_socket);
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
