@@ -9,9 +9,11 @@
 #include <fmt/format.h>
 #include <linux/netlink.h>
 
-#include "linux/guard_rules.h"
+#include "linux/bridge_rules.h"
 #include "linux/identity.h"
+#include "linux/ingress_rules.h"
 #include "linux/nft_batch.h"
+#include "linux/own_addresses.h"
 #include "linux/routing_rules.h"
 
 namespace vmnet {
@@ -75,7 +77,11 @@ Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
   if (is_vm_mac(mac) || std::ranges::find(vm_macs_, mac) != vm_macs_.end()) return true;
   if (vm_macs_.size() >= kMaxVmMacs) return false;
   NftBatch batch;
-  batch.add_elements(NftTable(NftFamily::kBridge, config_.tap), kVmMacsSet, {element(mac)});
+  const NftTable table(NftFamily::kBridge, config_.tap);
+  batch.add_elements(table, kVmMacsSet, {element(mac)});
+  if (routes(config_)) {
+    batch.add_elements(table, kOwnIpv6Set, own_ipv6_elements(config_, mac));
+  }
   if (auto added = batch.commit(*socket_); !added) return pass(added);
   vm_macs_.push_back(mac);
   return true;

@@ -11,7 +11,7 @@
 #include <linux/netfilter_bridge.h>
 #include <unistd.h>
 
-#include "linux/guard_rules.h"
+#include "linux/bridge_rules.h"
 #include "linux/helper_rules.h"
 #include "linux/routing_rules.h"
 
@@ -126,16 +126,19 @@ std::vector<std::string> chains(const NftTable& table) {
 TEST(Rules, HaveTheChainsOfTheirMode) {
   RuleConfig config{.tap = "vmnet-tap0", .bridge = "vmnet-shared0"};
   config.subnet = Ipv4Subnet{.address = {0xc0a84000}, .prefix_length = 24};
-  EXPECT_THAT(chains(bridge_table(config)), ElementsAre("others"));
+  EXPECT_THAT(chains(bridge_table(config)),
+              ElementsAre("others", "claims_of_others", "claims", "claim", "to_vm"));
   EXPECT_THAT(chains(routing_table(config)),
               ElementsAre("forward", "from_network", "to_network", "input", "postrouting"));
   config.isolation = true;
-  EXPECT_THAT(chains(bridge_table(config)), ElementsAre("others", "isolation"));
+  EXPECT_THAT(chains(bridge_table(config)),
+              ElementsAre("others", "claims_of_others", "claims", "claim", "to_vm", "isolation"));
   config.mode = Mode::kHost;
   EXPECT_THAT(chains(routing_table(config)), ElementsAre("forward", "from_network", "input"));
   config.subnet.reset();
   config.isolation = false;
-  EXPECT_THAT(chains(bridge_table(config)), ElementsAre("others", "to_host"));
+  EXPECT_THAT(chains(bridge_table(config)),
+              ElementsAre("others", "claims_of_others", "claims", "claim", "to_vm", "to_host"));
   config.mode = Mode::kBridged;
   EXPECT_THAT(chains(bridge_table(config)), ElementsAre("others"));
 }

@@ -23,6 +23,9 @@
 #include <variant>
 #include <vector>
 
+#include <linux/if_ether.h>
+#include <linux/netfilter/nf_tables.h>
+
 #include "base/ip.h"
 #include "base/mac.h"
 
@@ -46,19 +49,23 @@ struct NftPayload {  // bytes of a header
   uint32_t length = 0;
   bool operator==(const NftPayload&) const = default;
 };
-struct NftIpv6Header {  // a field, or the presence, of an IPv6 extension header
+struct NftIpv6Header {  // a field of an IPv6 extension header
   uint8_t header = 0;
   uint32_t offset = 0;
   uint32_t length = 1;
-  bool presence = false;
   bool operator==(const NftIpv6Header&) const = default;
 };
 struct NftConntrack {
   uint32_t key = 0;
   bool operator==(const NftConntrack&) const = default;
 };
-struct NftMask {  // register &= mask
+struct NftMetaSet {  // the register into the packet's mark
+  uint32_t key = 0;
+  bool operator==(const NftMetaSet&) const = default;
+};
+struct NftMask {  // register = (register & mask) ^ flip
   NftBytes mask;
+  NftBytes flip;  // empty: nothing is flipped
   bool operator==(const NftMask&) const = default;
 };
 struct NftCompare {
@@ -84,8 +91,33 @@ struct NftVerdict {
 struct NftMasquerade {
   bool operator==(const NftMasquerade&) const = default;
 };
-using NftExpression = std::variant<NftMeta, NftPayload, NftIpv6Header, NftConntrack, NftMask,
-                                   NftCompare, NftLookup, NftUpdate, NftVerdict, NftMasquerade>;
+using NftExpression =
+    std::variant<NftMeta, NftMetaSet, NftPayload, NftIpv6Header, NftConntrack, NftMask, NftCompare,
+                 NftLookup, NftUpdate, NftVerdict, NftMasquerade>;
+
+// A field of a header, by its place: RFC 826, RFC 791, RFC 8200, RFC 4861.
+struct NftField {
+  uint32_t base = 0;
+  uint32_t offset = 0;  // bytes
+  uint32_t length = 0;
+  uint16_t ether_type = 0;  // whose header it is, asked for first; 0: the rule has asked
+};
+inline constexpr NftField kEtherDestination{NFT_PAYLOAD_LL_HEADER, 0, 6};
+inline constexpr NftField kEtherSource{NFT_PAYLOAD_LL_HEADER, 6, 6};
+inline constexpr NftField kArpSenderMac{NFT_PAYLOAD_NETWORK_HEADER, 8, 6, ETH_P_ARP};
+inline constexpr NftField kArpSenderIp{NFT_PAYLOAD_NETWORK_HEADER, 14, 4, ETH_P_ARP};
+inline constexpr NftField kIpSource{NFT_PAYLOAD_NETWORK_HEADER, 12, 4, ETH_P_IP};
+inline constexpr NftField kIpDestination{NFT_PAYLOAD_NETWORK_HEADER, 16, 4, ETH_P_IP};
+inline constexpr NftField kIp6Length{NFT_PAYLOAD_NETWORK_HEADER, 4, 2, ETH_P_IPV6};
+inline constexpr NftField kIp6NextHeader{NFT_PAYLOAD_NETWORK_HEADER, 6, 1, ETH_P_IPV6};
+inline constexpr NftField kIp6Source{NFT_PAYLOAD_NETWORK_HEADER, 8, 16, ETH_P_IPV6};
+inline constexpr NftField kIp6Destination{NFT_PAYLOAD_NETWORK_HEADER, 24, 16, ETH_P_IPV6};
+// In rules that have asked for the ICMPv6 type. Neighbour discovery's first option is a type and
+// a length of a byte each, then its value.
+inline constexpr NftField kTransportType{NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
+inline constexpr NftField kNeighborTarget{NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16};
+inline constexpr NftField kNeighborOptionType{NFT_PAYLOAD_TRANSPORT_HEADER, 24, 1};
+inline constexpr NftField kNeighborOptionMac{NFT_PAYLOAD_TRANSPORT_HEADER, 26, 6};
 
 // A type of set elements: nft's own number for it (by which nft prints them) and its size.
 struct NftType {
@@ -94,10 +126,12 @@ struct NftType {
   bool host_order = false;  // nft prints it as a number or text of the host's byte order
   bool operator==(const NftType&) const = default;
 };
+inline constexpr NftType kNftInteger{.id = 4, .length = 1};
 inline constexpr NftType kNftNetfilterProtocol{.id = 2, .length = 1};
 inline constexpr NftType kNftIpv4Address{.id = 7, .length = 4};
 inline constexpr NftType kNftIpv6Address{.id = 8, .length = 16};
 inline constexpr NftType kNftEtherAddress{.id = 9, .length = 6};
+inline constexpr NftType kNftShortInteger{.id = 4, .length = 2};
 inline constexpr NftType kNftEtherType{.id = 10, .length = 2};
 inline constexpr NftType kNftInetProtocol{.id = 12, .length = 1};
 inline constexpr NftType kNftInetService{.id = 13, .length = 2};
@@ -122,6 +156,7 @@ struct NftSet {
 };
 
 NftElement element(const Mac& mac);
+NftElement element(const Ipv6& address);
 NftElement element(std::string_view interface_name);
 NftElement element_ipv6();  // of kNftNetfilterProtocol
 
@@ -143,8 +178,19 @@ class NftRule {
   NftRule& oifname(std::string_view pattern) { return interface(false, pattern, true); }
   NftRule& oifname_not(std::string_view pattern) { return interface(false, pattern, false); }
 
+  // Any field against a named set of the table, or a value. update() puts what stands there into a
+  // set with a timeout, or keeps it there; where the set is full the rule ends.
+  NftRule& in(const NftField& field, std::string_view set);
+  NftRule& not_in(const NftField& field, std::string_view set);
+  NftRule& update(const NftField& field, std::string_view set);
+  NftRule& is(const NftField& field, NftBytes value);
+  NftRule& is_not(const NftField& field, NftBytes value);
+  NftRule& is_masked(const NftField& field, NftBytes mask, NftBytes value);
+  NftRule& one_of(const NftField& field, NftType type, std::span<const uint8_t> values);
+  NftRule& none_of(const NftField& field, NftType type, std::span<const uint16_t> values);
+
   NftRule& ether_saddr(const Mac& mac);
-  NftRule& ether_saddr_in(std::string_view set);
+  NftRule& ether_saddr_not(const Mac& mac);
   NftRule& ether_daddr(const Mac& mac);
   NftRule& ether_daddr_masked(const Mac& mask, const Mac& value);
 
@@ -162,18 +208,26 @@ class NftRule {
   NftRule& meta_nfproto_ipv4();       // inet family
   NftRule& meta_nfproto_ipv6();
   NftRule& meta_nfproto_in(std::string_view set);
-  NftRule& arp_saddr_ip(Ipv4 address);
+
+  // The packet's mark, which stays with it on its way through the host: all of the bits set, none
+  // of them; and changed in place.
+  NftRule& mark_has(uint32_t bits);
+  NftRule& mark_lacks(uint32_t bits);
+  NftRule& set_mark_bits(uint32_t bits);
+  NftRule& clear_mark_bits(uint32_t bits);
+
+  NftRule& arp_saddr_ip(Ipv4 address) {
+    return arp_saddr_ip({.address = address, .prefix_length = 32});
+  }
+  NftRule& arp_saddr_ip(const Ipv4Subnet& subnet);
+  NftRule& arp_saddr_ip_not(Ipv4 address);
   NftRule& ip_saddr(Ipv4 address) { return ip_saddr({.address = address, .prefix_length = 32}); }
   NftRule& ip_saddr(const Ipv4Subnet& subnet);
+  NftRule& ip_saddr_not(Ipv4 address) {
+    return ip_saddr_not({.address = address, .prefix_length = 32});
+  }
   NftRule& ip_saddr_not(const Ipv4Subnet& subnet);
   NftRule& ip_daddr(const Ipv4Subnet& subnet);
-  // The addresses that a frame or packet names, into a set with a timeout.
-  NftRule& update_ether_saddr(std::string_view set);
-  NftRule& update_arp_saddr_ip(std::string_view set);
-  NftRule& update_ip_saddr(std::string_view set);
-  NftRule& update_ip_daddr(std::string_view set);
-  NftRule& update_ip6_saddr(std::string_view set);
-  NftRule& update_ip6_daddr(std::string_view set);
 
   NftRule& ip6_saddr(const Ipv6& address) { return ip6_saddr({.address = address, .length = 128}); }
   NftRule& ip6_saddr(const Ipv6Prefix& prefix);
@@ -181,8 +235,7 @@ class NftRule {
   NftRule& ip6_saddr_not(const Ipv6Prefix& prefix);
   NftRule& ip6_saddr_not_in(std::span<const Ipv6Prefix> prefixes);
 
-  // IPv6 fragment header: there is one; what it says follows it in the whole packet.
-  NftRule& exthdr_frag_exists();
+  // What the IPv6 fragment header says follows it in the whole packet.
   NftRule& frag_nexthdr_in(std::span<const uint8_t> protocols);
 
   NftRule& udp_sport_in(std::span<const uint16_t> ports);
@@ -190,9 +243,8 @@ class NftRule {
   NftRule& icmpv6_type(uint8_t type);
   NftRule& icmpv6_type_in(std::span<const uint8_t> types);
 
-  // Raw bytes of the network (@nh) or transport (@th) header, `offset` in bytes.
+  // Raw bytes of the network header (@nh), `offset` in bytes.
   NftRule& network_bytes(uint32_t offset, NftBytes value);
-  NftRule& transport_bytes(uint32_t offset, NftBytes value);
 
   // Any of the bits: NF_CT_STATE_BIT(...), IPS_*.
   NftRule& ct_state(uint32_t bits);
@@ -209,12 +261,12 @@ class NftRule {
 
  private:
   NftRule& add(NftExpression expression);
-  NftRule& load(uint32_t base, uint32_t offset, uint32_t length);
+  NftRule& load(const NftField& field);
   NftRule& compare(NftBytes value, bool equal = true);
   NftRule& lookup(NftSet set, bool inverted = false);
-  NftRule& update(uint16_t ether_type, uint32_t offset, uint32_t length, std::string_view set);
   NftRule& interface(bool incoming, std::string_view pattern, bool equal);
-  NftRule& address(uint32_t offset, std::span<const uint8_t> value, int prefix_length, bool equal);
+  NftRule& address(const NftField& field, std::span<const uint8_t> value, int prefix_length,
+                   bool equal);
   NftRule& conntrack_bits(uint32_t key, uint32_t bits);
   // The dependencies, each once a rule.
   NftRule& need_ethernet();

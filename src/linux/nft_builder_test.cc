@@ -55,13 +55,14 @@ TEST(NftRule, AsksForEthernetWhereTheFamilyHasOtherDevices) {
 
 TEST(NftRule, AsksForTheProtocolOnceAndAsTheFamilyDoes) {
   NftRule netdev(NftFamily::kNetdev);
-  netdev.icmpv6_type(136).exthdr_frag_exists().drop();
+  netdev.icmpv6_type(136).is_not(kIp6NextHeader, {58}).drop();
   EXPECT_EQ(netdev.expressions(),
             (Expressions{NftMeta{.key = NFT_META_PROTOCOL}, NftCompare{.value = {0x86, 0xdd}},
                          NftMeta{.key = NFT_META_L4PROTO}, NftCompare{.value = {58}},
                          NftPayload{.base = NFT_PAYLOAD_TRANSPORT_HEADER, .offset = 0, .length = 1},
-                         NftCompare{.value = {136}}, NftIpv6Header{.header = 44, .presence = true},
-                         NftCompare{.value = {1}}, NftVerdict{.code = NF_DROP}}));
+                         NftCompare{.value = {136}},
+                         NftPayload{.base = NFT_PAYLOAD_NETWORK_HEADER, .offset = 6, .length = 1},
+                         NftCompare{.value = {58}, .equal = false}, NftVerdict{.code = NF_DROP}}));
   NftRule inet(NftFamily::kInet);
   inet.ip_saddr(Ipv4{0xc0a84001}).drop();
   EXPECT_EQ(inet.expressions()[0], NftExpression(NftMeta{.key = NFT_META_NFPROTO}));
@@ -117,7 +118,7 @@ TEST(NftRule, MakesIntervalsOfPrefixes) {
 TEST(NftRule, LooksUpNamedAndOwnSets) {
   static constexpr std::array<uint16_t, 2> kPorts{67, 547};
   NftRule rule(NftFamily::kBridge);
-  rule.ether_saddr_in("vm_macs").udp_sport_in(kPorts).drop();
+  rule.in(kEtherSource, "vm_macs").udp_sport_in(kPorts).drop();
   EXPECT_EQ(rule.expressions()[1], NftExpression(NftLookup{.set = "vm_macs"}));
   ASSERT_EQ(rule.anonymous_sets().size(), 1);
   EXPECT_EQ(
@@ -136,7 +137,7 @@ TEST(NftRule, AsksWhetherThereIsAProtocol) {
 
 TEST(NftRule, PutsMacsIntoSets) {
   NftRule rule(NftFamily::kBridge);
-  rule.update_ether_saddr("senders").accept();
+  rule.update(kEtherSource, "senders").accept();
   Expressions expected{NftPayload{.base = NFT_PAYLOAD_LL_HEADER, .offset = 6, .length = 6},
                        NftUpdate{.set = "senders"}, NftVerdict{.code = NF_ACCEPT}};
   EXPECT_EQ(rule.expressions(), expected);
@@ -144,11 +145,30 @@ TEST(NftRule, PutsMacsIntoSets) {
 
 TEST(NftRule, PutsAddressesIntoSets) {
   NftRule rule(NftFamily::kNetdev);
-  rule.update_ip6_saddr("vm_ipv6").accept();
+  rule.update(kIp6Source, "vm_ipv6").accept();
   Expressions expected{NftMeta{.key = NFT_META_PROTOCOL}, NftCompare{.value = {0x86, 0xdd}},
                        NftPayload{.base = NFT_PAYLOAD_NETWORK_HEADER, .offset = 8, .length = 16},
                        NftUpdate{.set = "vm_ipv6"}, NftVerdict{.code = NF_ACCEPT}};
   EXPECT_EQ(rule.expressions(), expected);
+}
+
+TEST(NftRule, ChangesOnlyItsOwnBitsOfTheMark) {
+  auto bytes = [](uint32_t value) {
+    NftBytes out(sizeof(value));
+    std::memcpy(out.data(), &value, sizeof(value));
+    return out;
+  };
+  NftRule set(NftFamily::kNetdev);
+  set.set_mark_bits(0x10000000);
+  EXPECT_EQ(set.expressions(),
+            (Expressions{NftMeta{.key = NFT_META_MARK},
+                         NftMask{.mask = bytes(0xefffffff), .flip = bytes(0x10000000)},
+                         NftMetaSet{.key = NFT_META_MARK}}));
+  NftRule clear(NftFamily::kBridge);
+  clear.clear_mark_bits(0x30000000);
+  EXPECT_EQ(clear.expressions(),
+            (Expressions{NftMeta{.key = NFT_META_MARK}, NftMask{.mask = bytes(0xcfffffff)},
+                         NftMetaSet{.key = NFT_META_MARK}}));
 }
 
 TEST(NftRule, TestsConntrackBitsInTheHostsOrder) {

@@ -22,6 +22,13 @@ class ExpressionWriter {
     });
   }
 
+  void operator()(const NftMetaSet& meta) const {
+    write("meta", [&] {
+      put_nft_u32(message_, NFTA_META_KEY, meta.key);
+      put_nft_u32(message_, NFTA_META_SREG, kRegister);
+    });
+  }
+
   void operator()(const NftPayload& payload) const {
     write("payload", [&] {
       put_nft_u32(message_, NFTA_PAYLOAD_DREG, kRegister);
@@ -38,7 +45,6 @@ class ExpressionWriter {
       put_nft_u32(message_, NFTA_EXTHDR_OFFSET, field.offset);
       put_nft_u32(message_, NFTA_EXTHDR_LEN, field.length);
       put_nft_u32(message_, NFTA_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
-      if (field.presence) put_nft_u32(message_, NFTA_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
     });
   }
 
@@ -55,7 +61,8 @@ class ExpressionWriter {
       put_nft_u32(message_, NFTA_BITWISE_DREG, kRegister);
       put_nft_u32(message_, NFTA_BITWISE_LEN, static_cast<uint32_t>(mask.mask.size()));
       put_nft_value(message_, NFTA_BITWISE_MASK, mask.mask);
-      put_nft_value(message_, NFTA_BITWISE_XOR, NftBytes(mask.mask.size()));
+      put_nft_value(message_, NFTA_BITWISE_XOR,
+                    mask.flip.empty() ? NftBytes(mask.mask.size()) : mask.flip);
     });
   }
 

@@ -3,8 +3,13 @@
 import json
 
 import pytest
+from scapy.layers.inet import ICMP
+from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6NDOptPrefixInfo,
+                                ICMPv6NDOptSrcLLAddr, IPv6)
+from scapy.layers.l2 import ARP, Ether
 
 from support.checks import assert_apart, assert_reach, carries, datagram
+from support.guest import BROADCAST
 from support.lab import INTERNET
 
 ISOLATED = "--enable-isolation"
@@ -68,6 +73,26 @@ def test_the_devices_own_mac_is_no_way_round(host, plug_either, netfilter_on_bri
         device = json.loads(links)[0]["address"]
         datagram(first, second.ip, device, b"by the device")
     second.expect_none(carries(b"by the device"), what="a packet by a device's MAC")
+
+
+def test_the_gateway_answers_who_asked(plug_either):
+    """Neither to the MAC that ARP names nor to the owner of the address in whose name is asked."""
+    first, second = pair(plug_either, (ISOLATED,), (ISOLATED,))
+    advertised = [guest.autoconfigure()[ICMPv6NDOptPrefixInfo].prefix for guest in (first, second)]
+    gateway, second.ip6 = advertised[0] + "1", advertised[0][:-1] + "abcd:ef01:2345:6789"
+    router = second.neighbour(gateway)
+    second.ping6(gateway, router)
+    first.send(Ether(dst=router, src=first.mac) / IPv6(src=second.ip6, dst=gateway) /
+               ICMPv6EchoRequest(data=b"reflected"))
+    first.send(Ether(dst=router, src=first.mac) / IPv6(src=first.ip6, dst=gateway, hlim=255) /
+               ICMPv6ND_NS(tgt=gateway) / ICMPv6NDOptSrcLLAddr(lladdr=second.mac))
+    first.send(Ether(dst=router, src=first.mac) / IPv6(src=first.ip6, dst=gateway) /
+               ICMPv6EchoRequest(data=b"reflected"))
+    first.send(Ether(dst=BROADCAST, src=first.mac) /
+               ARP(op=1, hwsrc=second.mac, psrc=first.ip, pdst=first.gateway))
+    first.send(first.packet_to(first.gateway, ICMP() / b"reflected", first.gateway_mac))
+    second.expect_none(lambda p: b"reflected" in bytes(p), what="an answer for the other VM")
+    second.ping6(gateway, router)
 
 
 def test_hairpin_with_a_host_that_forwards(host, plug_either):

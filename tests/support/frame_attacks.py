@@ -8,7 +8,7 @@ import os
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dhcp6 import DHCP6_Advertise
 from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6ND_RS,
+from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS,
                                 ICMPv6ND_Redirect, ICMPv6NDOptUnknown, IPv6, IPv6ExtHdrDestOpt,
                                 IPv6ExtHdrFragment, IPv6ExtHdrHopByHop)
 from scapy.layers.l2 import ARP, Dot1Q, Dot3, Ether, LLC, SNAP
@@ -104,10 +104,19 @@ def offer():
     return BOOTP(op=2, yiaddr="192.168.64.99") / DHCP(options=[("message-type", "offer"), "end"])
 
 
-def neighbour_advert(target):
-    return lambda sender, victim: to_all(
-        sender, routers(source=sender.ip6), ICMPv6ND_NA(R=0, S=0, O=1, tgt=target), option(),
-        dst=ALL_NODES_MAC)
+def neighbour_message(message, *before, length=1, source=None):
+    """Neighbour discovery whose one option is the marker."""
+    def frame_of(sender, victim):
+        frame = Ether(dst=ALL_NODES_MAC, src=sender.mac) / routers(source=source or sender.ip6)
+        for layer in before:
+            frame /= layer
+        padding = bytes(8 * (length - 1))
+        return bytes(frame / message(victim) / Raw(bytes([253, length]) + padding + os.urandom(6)))
+    return frame_of
+
+
+def neighbour_advert(target, *before, **options):
+    return neighbour_message(lambda victim: ICMPv6ND_NA(R=0, S=0, O=1, tgt=target), *before, **options)
 
 
 def snap_advert(sender, victim):
@@ -143,6 +152,9 @@ SPORT_RULE = r"udp sport .* drop"
 DPORT_RULE = r"udp dport .* drop"
 ARP_GATEWAY_RULE = r"arp saddr ip 192\.168\.64\.1 drop"
 ARP_OTHERS_RULE = r"arp saddr ip 192\.168\.64\.3 iifgroup .* drop"
+ARP_MAC_RULE = r"arp saddr ether != @vm_macs .* drop"
+ND_HEADER_RULE = r"icmpv6 type .* ip6 nexthdr != ipv6-icmp drop"
+ND_LENGTH_RULE = r"icmpv6 type .* ip6 length != .* drop"
 GROUPS_RULE = r"ether daddr & .* drop"
 UNREADABLE_RULE = r"meta protocol \{ ip, ip6 \} drop"
 TAP_MAC_RULE = r"meta pkttype host drop"
@@ -165,8 +177,30 @@ FRAME_ATTACKS = {
     "neighbour-advert-ula": (reaches_others(neighbour_advert(ULA)),
                              [r".*@th,64,128 0xfd12.* drop"]),
     "neighbour-advert-fragment": (
-        reaches_others(first_fragment(58, bytes([136, 0, 0, 0, 0, 0, 0, 0]))),
-        [r"icmpv6 type .* exthdr frag exists drop"]),
+        reaches_others(first_fragment(58, bytes([136, 0, 0, 0, 0, 0, 0, 0]))), [ND_HEADER_RULE, ND_LENGTH_RULE]),
+    "neighbour-advert-extension": (
+        reaches_others(neighbour_advert("fe80::1234", IPv6ExtHdrDestOpt())), [ND_HEADER_RULE, ND_LENGTH_RULE]),
+    "neighbour-advert-two-options": (
+        reaches_others(neighbour_advert("fe80::1234", length=2)), [ND_LENGTH_RULE]),
+    "neighbour-advert-of-another": (
+        reaches_others(neighbour_message(lambda victim: ICMPv6ND_NA(O=1, tgt=victim.link_local))),
+        [r"icmpv6 type nd-neighbor-advert @th,64,128 @own_ipv6 iif.* drop"]),
+    "tentative-address-of-another": (
+        reaches_others(neighbour_message(lambda victim: ICMPv6ND_NS(tgt=victim.link_local),
+                                         source="::")),
+        [r"icmpv6 type nd-neighbor-solicit ip6 saddr :: .* drop"]),
+    "ipv6-of-another": (
+        reaches_others(lambda s, v: to_all(s, IPv6(src=v.link_local, dst="ff02::1"), UDP(),
+                                           dst=ALL_NODES_MAC)), [r"ip6 saddr @own_ipv6 .* drop"]),
+    "ipv6-of-another-ula": (
+        reaches_others(lambda s, v: to_all(s, IPv6(src=v.made_ip6, dst="ff02::1"), UDP(),
+                                           dst=ALL_NODES_MAC)), [r"ip6 saddr @own_ipv6 .* drop"]),
+    "arp-names-mac-of-another": (
+        reaches_others(lambda s, v: to_all(s, ARP(op=1, hwsrc=v.mac, psrc=s.ip, pdst=v.ip))),
+        [ARP_MAC_RULE]),
+    "arp-names-everybody": (
+        reaches_others(lambda s, v: to_all(s, ARP(op=1, hwsrc="ff:ff:ff:ff:ff:ff", psrc=s.ip, pdst=v.ip))),
+        [ARP_MAC_RULE]),
     "dhcp-offer": (reaches_others(udp(67, 1068, offer())), [SPORT_RULE]),
     "dhcp-offer-odd-port": (reaches_others(udp(1067, 68, offer())), [DPORT_RULE]),
     "dhcp-offer-vlan0": (reaches_others(udp(1067, 68, offer(), vlan=[0])), [DPORT_RULE]),

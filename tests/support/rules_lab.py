@@ -52,6 +52,9 @@ class Vm:
         self.tap_mac = f"72:00:00:00:00:0{number}"
         self.ip = network.vm_ip(number)
         self.ip6 = f"{network.prefix}1{number}"
+        # What it makes of its MAC by itself.
+        self.link_local = f"fe80::746d:ff:fe00:aa0{number}"
+        self.made_ip6 = f"{network.prefix[:-1]}746d:ff:fe00:aa0{number}"
         self.ns = Netns()
         host.run(f"ip link add {self.tap} address {self.tap_mac} type veth peer name eth0 netns {self.ns.path}")
         host.run(f"ip link set {self.tap} master {network.bridge} group {network.port_group} "
@@ -76,10 +79,11 @@ class Vm:
 
 
 class Rules:
-    """A running rules_tool that holds one helper's rules."""
+    """A running rules_tool that holds one helper's rules, all of them or some not."""
 
-    def __init__(self, host, arguments):
-        self.process = host.popen([str(RULES_TOOL), "rules", *arguments], stdin=subprocess.PIPE,
+    def __init__(self, host, arguments, omit=()):
+        command = ["weakened", ",".join(omit)] if omit else ["rules"]
+        self.process = host.popen([str(RULES_TOOL), *command, *arguments], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE)
         answer = self.process.stdout.readline()
         assert answer.startswith("installed"), answer
@@ -93,6 +97,23 @@ class Rules:
         self.process.stdin.close()
         self.process.wait(10)
         self.process.stdout.close()
+
+
+def rules_of(listed):
+    """The rules of `nft list ruleset` with where they are: (family, table, chain, number, rule)."""
+    family = table = chain = None
+    number = 0
+    for line in map(str.strip, listed.splitlines()):
+        words = line.split()
+        if line.startswith("table "):
+            family, table = words[1:3]
+        elif line.startswith("chain "):
+            chain, number = words[1], 0
+        elif line == "}":
+            chain = None
+        elif chain and words and words[0] != "type":
+            yield family, table, chain, number, line
+            number += 1
 
 
 class Lab:
@@ -139,20 +160,22 @@ class Lab:
 
     def install(self, *overrides):
         """Rules for each VM; `overrides`: a dictionary for VM 0, VM 1, VM 2."""
-        for number, vm in enumerate(self.vms):
-            arguments = vm.rule_arguments(**(overrides[number] if number < len(overrides) else {}))
-            self.rules.append(Rules(self.host, arguments))
+        self.overrides = [*overrides, {}, {}, {}]
+        self.rules = [Rules(self.host, vm.rule_arguments(**settings))
+                      for vm, settings in zip(self.vms, self.overrides)]
 
     def replace_rules(self, *without):
-        """The installed rules as nft lists them, loaded by nft without the lines that match."""
-        text = self.host.run("nft list ruleset")
-        self.remove_rules()
-        text = re.sub(r" # progname.*|\tflags owner\n", "", text)
+        """The same rules, forgetful of what they have learned, without those that match."""
+        listed = self.host.run("nft list ruleset")
         for pattern in without:
-            kept = [line for line in text.splitlines() if not re.fullmatch(pattern, line.strip())]
-            assert len(kept) < len(text.splitlines()), f"no rule matches {pattern}"
-            text = "\n".join(kept) + "\n"
-        self.host.run("nft -f -", stdin=text)
+            assert any(re.fullmatch(pattern, rule) for *_, rule in rules_of(listed)), \
+                f"no rule matches {pattern}"
+        self.remove_rules()
+        for vm, settings in zip(self.vms, self.overrides):
+            omit = [f"{family}/{chain}/{number}"
+                    for family, table, chain, number, rule in rules_of(listed)
+                    if table == vm.tap and any(re.fullmatch(pattern, rule) for pattern in without)]
+            self.rules.append(Rules(self.host, vm.rule_arguments(**settings), omit))
 
     def remove_rules(self):
         for rules in self.rules:

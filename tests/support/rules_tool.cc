@@ -3,12 +3,17 @@
 //
 //   rules_tool rules KEY=VALUE...   installs, prints "installed MICROSECONDS", then obeys standard
 //                                   input (mac MAC | uplinks NAME... | remove | quit)
+//   rules_tool weakened OMIT KEY=VALUE...
+//                                   the same without the rules that OMIT names:
+//                                   FAMILY/CHAIN/NUMBER, numbered from 0, separated by commas;
+//                                   obeys nothing
 //   rules_tool lock MILLISECONDS    takes the lock, prints "locked MICROSECONDS", holds it until
 //                                   standard input ends, releases it, prints "released
 //                                   MICROSECONDS"
 //   rules_tool firewall             prints what check_firewall() says
 #include <chrono>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -16,13 +21,18 @@
 #include <fmt/format.h>
 
 #include "base/parse.h"
+#include "linux/bridge_rules.h"
 #include "linux/firewall_check.h"
 #include "linux/helper_rules.h"
+#include "linux/ingress_rules.h"
 #include "linux/network_lock.h"
+#include "linux/nft_batch.h"
+#include "linux/routing_rules.h"
 
 namespace {
 
 using vmnet::HelperRules;
+using vmnet::NftTable;
 using vmnet::RuleConfig;
 
 class Stopwatch {
@@ -125,20 +135,59 @@ bool obey(HelperRules& rules, const std::string& line) {
   return true;
 }
 
-int run_rules(int count, char** pairs) {
+std::optional<RuleConfig> parse_config(int count, char** pairs) {
   RuleConfig config;
   for (int i = 0; i < count; i++) {
     std::string_view pair = pairs[i];
     size_t equals = pair.find('=');
     if (equals == std::string_view::npos ||
         !set_key(config, pair.substr(0, equals), pair.substr(equals + 1))) {
-      return fail(fmt::format("what is {}?", pair));
+      fail(fmt::format("what is {}?", pair));
+      return std::nullopt;
     }
   }
+  return config;
+}
+
+NftTable without(const NftTable& table, std::string_view omitted) {
+  NftTable left(table.family(), table.name());
+  for (const auto& set : table.sets()) left.set(set);
+  for (const auto& chain : table.chains()) {
+    auto& copy = chain.hook() ? left.chain(chain.name(), *chain.hook()) : left.chain(chain.name());
+    for (size_t i = 0; i < chain.rules().size(); i++) {
+      auto name = fmt::format(",{}/{}/{},", to_string(table.family()), chain.name(), i);
+      if (omitted.find(name) == std::string_view::npos) copy.rule() = chain.rules()[i];
+    }
+  }
+  return left;
+}
+
+int run_weakened(std::string_view omitted, int count, char** pairs) {
+  auto config = parse_config(count, pairs);
+  if (!config) return 1;
+  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return fail(netfilter.error().message);
+  const auto separated = fmt::format(",{},", omitted);
+  vmnet::NftBatch batch;
+  for (const auto& table :
+       {ingress_table(*config), bridge_table(*config), routing_table(*config)}) {
+    batch.create(without(table, separated), vmnet::TableLife::kSocket);
+  }
+  if (auto done = batch.commit(*netfilter); !done) return fail(done.error().message);
+  say("installed");
+  std::string line;
+  while (std::getline(std::cin, line)) {
+  }
+  return 0;
+}
+
+int run_rules(int count, char** pairs) {
+  auto config = parse_config(count, pairs);
+  if (!config) return 1;
   auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
   if (!netfilter) return fail(netfilter.error().message);
   Stopwatch watch;
-  auto rules = HelperRules::install(*netfilter, config);
+  auto rules = HelperRules::install(*netfilter, *config);
   if (!rules) return fail(rules.error().message);
   say(fmt::format("installed {}", watch.microseconds()));
   std::string line;
@@ -177,9 +226,12 @@ int run_firewall() {
 int main(int argc, char** argv) {
   std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "rules") return run_rules(argc - 2, argv + 2);
+  if (command == "weakened" && argc > 3) return run_weakened(argv[2], argc - 3, argv + 3);
   if (command == "lock" && argc == 3) {
     return run_lock(vmnet::parse_unsigned<uint16_t>(argv[2]).value());
   }
   if (command == "firewall") return run_firewall();
-  return fail("usage: rules_tool rules KEY=VALUE... | lock MILLISECONDS | firewall");
+  return fail(
+      "usage: rules_tool rules KEY=VALUE... | weakened OMIT KEY=VALUE... | lock MILLISECONDS | "
+      "firewall");
 }

@@ -1,0 +1,32 @@
+// Whose an address is. By construction a VM has the MAC and the IPv4 address that it was given, and
+// the IPv6 addresses that follow from its MACs (RFC 4291, modified EUI-64). Of every other address
+// it makes a claim by using it.
+#pragma once
+
+#include <vector>
+
+#include "base/ip.h"
+#include "base/mac.h"
+#include "linux/helper_rules.h"
+#include "linux/nft_builder.h"
+
+namespace vmnet {
+
+inline constexpr const char* kOwnIpv6Set = "own_ipv6";
+
+// Marks on a frame between the VM's device and the bridge's rules, where they are taken off again:
+// it speaks of an address that is not the VM's by construction; and the VM is an isolated one.
+inline constexpr uint32_t kClaimMark = 0x10000000;
+inline constexpr uint32_t kIsolatedClaimMark = 0x20000000;
+uint32_t claim_marks(const RuleConfig& config);
+
+// The address with that prefix (a /64) which a VM with that MAC gives itself.
+Ipv6 address_from_mac(const Ipv6& prefix, const Mac& mac);
+
+// Its link-local address and, where the network has a prefix, the one of that.
+std::vector<NftElement> own_ipv6_elements(const RuleConfig& config, const Mac& mac);
+
+// The set with those of the VM's own MAC, and room for those of `max_macs` in all.
+NftSet own_ipv6_set(const RuleConfig& config, uint32_t max_macs);
+
+}  // namespace vmnet
