@@ -280,34 +280,40 @@ Status HostNetwork::enable_uplinks() {
 
 void HostNetwork::tear_down() {
   // Before the wait for the lock: what is the VM's alone needs none.
-  remove_vm();
+  remove_device();
   constexpr int kNothingCancels = -1;
   auto lock = NetworkLock::acquire(*netfilter_, kNothingCancels);
   if (!lock) {
-    // Our rules end with this process.
     warn_of_leftover(lock.error());
+    remove_rules();
     return;
   }
   remove_all();
 }
 
-void HostNetwork::remove_vm() {
+void HostNetwork::remove_device() {
   device_fd_.reset();
-  if (device_ != 0) {
-    // The worker's end may still be closing it.
-    if (auto deleted = delete_link(netlink_, device_); !deleted) warn_of_leftover(deleted.error());
-    device_ = 0;
-  }
-  if (rules_) {
-    if (auto removed = rules_->remove(); !removed) warn_of_leftover(removed.error());
-    rules_.reset();
-  }
+  if (device_ == 0) return;
+  // The worker's end may still be closing it.
+  if (auto deleted = delete_link(netlink_, device_); !deleted) warn_of_leftover(deleted.error());
+  device_ = 0;
 }
 
-// Under the lock.
+void HostNetwork::remove_rules() {
+  if (!rules_) return;
+  if (auto removed = rules_->remove(); !removed) warn_of_leftover(removed.error());
+  rules_.reset();
+}
+
+// Under the lock. The rules last: as long as the network has forwarding switched on, they see to it
+// that the host forwards for VMs alone.
 void HostNetwork::remove_all() {
-  remove_vm();
-  if (bridge_ == 0 || config_.mode == Mode::kBridged) return;
+  remove_device();
+  if (bridge_ != 0 && config_.mode != Mode::kBridged) remove_unused_bridge();
+  remove_rules();
+}
+
+void HostNetwork::remove_unused_bridge() {
   auto state = read_network_state(netlink_);
   if (!state) {
     warn_of_leftover(state.error());

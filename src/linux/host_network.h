@@ -96,7 +96,9 @@ class HostNetwork {
   Status watch_device();
   RuleConfig rule_config() const;
   TapOffload device_offload() const;
-  void remove_vm();
+  void remove_device();
+  void remove_rules();
+  void remove_unused_bridge();
   void remove_all();
 
   NetlinkSocket netlink_;

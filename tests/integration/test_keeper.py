@@ -3,8 +3,11 @@
 A call that its sandbox does not allow ends it, which the worker tells in a WARN line.
 """
 
+import os
 import pathlib
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -13,6 +16,7 @@ from support.helper import cable, helper_processes, status, wait_for_no_helper
 from support.installation import (CAPABILITIES, CAPABLE_COPY, MACVTAP_CAPABILITIES, ROOT, WAYS,
                                   set_capabilities)
 from support.lab import INTERNET, UPLINK
+from support.rules_lab import RULES_TOOL
 from support.snapshot import wait_until
 
 FEW = {"cap_net_admin": 12, "cap_setgid": 6, "cap_setuid": 7, "cap_dac_override": 1}
@@ -152,6 +156,38 @@ def test_firewall_is_told_of(host, plug, flavour):
         host.run(flavour, "-P", "FORWARD", "ACCEPT")
         host.run("nft", "delete", "table", "ip", "filter", check=False)
         pathlib.Path("/run/xtables.lock").unlink(missing_ok=True)
+
+
+def test_guards_stay_as_long_as_what_they_guard(host, plug):
+    """The end waits for the lock: until forwarding is back, the host is a router for nobody."""
+    helper = plug().helper
+    device = helper.json["host_interface"]
+    lock = host.start(RULES_TOOL, "lock", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert lock.stdout.readline().startswith(b"locked")
+    helper.send(signal.SIGTERM)
+    assert wait_until(lambda: device not in host.ip("link"))
+    time.sleep(0.2)
+    rules = host.run("nft", "list", "tables").stdout
+    assert host.run("sysctl", "-n", f"net.ipv4.conf.{UPLINK}.forwarding").stdout == "1\n"
+    lock.communicate()
+    helper.wait()
+    assert f"table inet {device}" in rules
+    assert wait_for_no_helper()
+    assert device not in host.run("nft", "list", "tables").stdout
+
+
+@pytest.mark.parametrize("policy, nice", [(os.SCHED_OTHER, 19), (os.SCHED_IDLE, 0)])
+def test_the_user_does_not_make_it_wait(plug, policy, nice):
+    """It holds the lock that all others wait for, whatever priority it was started with."""
+    os.sched_setscheduler(0, policy, os.sched_param(0))
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    try:
+        keeper = plug().helper.keeper()
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    assert os.getpriority(os.PRIO_PROCESS, keeper) == 0
+    assert os.sched_getscheduler(keeper) == os.SCHED_OTHER
 
 
 def test_nothing_is_logged_under_the_lock(host, start):
