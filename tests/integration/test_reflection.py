@@ -17,7 +17,7 @@ from support.rules_lab import GATEWAY_LL, Rules, a_lab
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and nftables")
 
 OPEN, ISOLATED = {}, {"isolation": "1"}
-PAIRS = {"from-isolated": (ISOLATED, OPEN), "to-isolated": (OPEN, ISOLATED), "both": (ISOLATED, ISOLATED)}
+PAIRS = {"from-isolated": (ISOLATED, OPEN), "to-isolated": (OPEN, ISOLATED)}
 FREE_ADDRESSES = [STATIC, PRIVATE, LINK_LOCAL]
 GATEWAYS = {PRIVATE: ULA, LINK_LOCAL: GATEWAY_LL + "%eth0"}
 
@@ -55,11 +55,11 @@ def test_isolated_vms_keep_their_addresses(lab, name, pair):
     assert attack(lab)
 
 
-@pytest.mark.parametrize("pair", ["open", *PAIRS])
 @pytest.mark.parametrize("name", MAC_ATTACKS)
-def test_answers_go_to_who_asked(lab, name, pair):
+def test_answers_go_to_who_asked(lab, name):
+    """These rules are the same with isolation and without."""
     attack, rules = MAC_ATTACKS[name]
-    lab.install(*PAIRS.get(pair, (OPEN, OPEN)))
+    lab.install(OPEN, OPEN)
     assert not attack(lab)
     lab.replace_rules(*rules)
     assert attack(lab)

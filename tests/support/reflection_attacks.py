@@ -169,7 +169,7 @@ CLAIM_ATTACKS = {
     "takes-ipv6": (takes_over(PRIVATE), [CLAIMED_TARGET]),
     "takes-link-local": (takes_over(LINK_LOCAL), [CLAIMED_TARGET]),
 }
-# Between any two VMs.
+# The same between any two VMs, isolated or not.
 MAC_ATTACKS = {
     "arp-to-victim": (says_by_arp(victims_mac), [ARP_MAC_RULE]),
     "arp-to-all-ports": (says_by_arp(chosen_mac), [ARP_MAC_RULE, TO_VM_RULE]),
