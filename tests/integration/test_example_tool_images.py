@@ -154,3 +154,20 @@ def test_images_that_are_refused(tool, folder):
     for path in folder.iterdir():
         path.chmod(0o644)
     assert not list(tool.home.glob("vms/*"))
+
+
+@slow
+def test_guest_of_another_architecture(tool):
+    """arm64, which boots by UEFI alone, on whatever this machine is."""
+    image = REPOSITORY / "build" / "vm-arm64" / "disk.img"
+    if not image.exists():
+        pytest.skip("scripts/test --all makes build/vm-arm64")
+    vm = tool.start_small("arm", "--arch", "aarch64", "--memory", "512M", "--disk-size", "80M", image=image)
+    address = vm.address(300)
+    assert address.startswith("192.168.64.")
+    assert re.search(r"^Starting QEMU: 1 CPU, 512 MB, UEFI, (KVM|emulated, slow: .+)$", vm.text(), re.M)
+    programs = tool.programs("arm").values()
+    vm.interrupt()
+    assert vm.wait() == 0
+    assert "power button" in tool.run("logs", "arm", "console").stdout
+    assert nothing_runs(programs)
