@@ -139,6 +139,16 @@ NftRule& NftRule::ct_state(uint32_t bits) { return conntrack_bits(NFT_CT_STATE, 
 
 NftRule& NftRule::ct_status(uint32_t bits) { return conntrack_bits(NFT_CT_STATUS, bits); }
 
+NftRule& NftRule::update_ip_nexthop(std::string_view set) {
+  need_protocol(ETH_P_IP).add(NftRoute{.key = NFT_RT_NEXTHOP4});
+  return add(NftUpdate{.set = std::string(set)});
+}
+
+NftRule& NftRule::update_ip6_nexthop(std::string_view set) {
+  need_protocol(ETH_P_IPV6).add(NftRoute{.key = NFT_RT_NEXTHOP6});
+  return add(NftUpdate{.set = std::string(set)});
+}
+
 void NftRule::accept() { add(NftVerdict{.code = NF_ACCEPT}); }
 
 void NftRule::drop() { add(NftVerdict{.code = NF_DROP}); }

@@ -63,6 +63,10 @@ struct NftMetaSet {  // the register into the packet's mark
   uint32_t key = 0;
   bool operator==(const NftMetaSet&) const = default;
 };
+struct NftRoute {  // what the routing decision says (NFT_RT_*)
+  uint32_t key = 0;
+  bool operator==(const NftRoute&) const = default;
+};
 struct NftMask {  // register = (register & mask) ^ flip
   NftBytes mask;
   NftBytes flip;  // empty: nothing is flipped
@@ -92,8 +96,8 @@ struct NftMasquerade {
   bool operator==(const NftMasquerade&) const = default;
 };
 using NftExpression =
-    std::variant<NftMeta, NftMetaSet, NftPayload, NftIpv6Header, NftConntrack, NftMask, NftCompare,
-                 NftLookup, NftUpdate, NftVerdict, NftMasquerade>;
+    std::variant<NftMeta, NftMetaSet, NftPayload, NftIpv6Header, NftConntrack, NftRoute, NftMask,
+                 NftCompare, NftLookup, NftUpdate, NftVerdict, NftMasquerade>;
 
 // A field of a header, by its place: RFC 826, RFC 791, RFC 8200, RFC 4861.
 struct NftField {
@@ -249,6 +253,10 @@ class NftRule {
   // Any of the bits: NF_CT_STATE_BIT(...), IPS_*.
   NftRule& ct_state(uint32_t bits);
   NftRule& ct_status(uint32_t bits);
+
+  // The neighbour that a routed packet goes to next (forward hook), into a set with a timeout.
+  NftRule& update_ip_nexthop(std::string_view set);
+  NftRule& update_ip6_nexthop(std::string_view set);
 
   // Verdicts: the last call of a rule.
   void accept();

@@ -152,6 +152,24 @@ TEST(NftRule, PutsAddressesIntoSets) {
   EXPECT_EQ(rule.expressions(), expected);
 }
 
+TEST(NftRule, PutsNextHopsIntoSets) {
+  NftRule rule(NftFamily::kInet);
+  rule.update_ip6_nexthop("next_hops").accept();
+  EXPECT_EQ(rule.expressions(),
+            (Expressions{NftMeta{.key = NFT_META_NFPROTO}, NftCompare{.value = {NFPROTO_IPV6}},
+                         NftRoute{.key = NFT_RT_NEXTHOP6}, NftUpdate{.set = "next_hops"},
+                         NftVerdict{.code = NF_ACCEPT}}));
+}
+
+TEST(NftRule, LooksUpRawBytesInASetOfAddresses) {
+  NftRule rule(NftFamily::kBridge);
+  rule.icmpv6_type(136).not_in(kNeighborTarget, "own_ipv6").drop();
+  EXPECT_EQ(
+      rule.expressions()[6],
+      NftExpression(NftPayload{.base = NFT_PAYLOAD_TRANSPORT_HEADER, .offset = 8, .length = 16}));
+  EXPECT_EQ(rule.expressions()[7], NftExpression(NftLookup{.set = "own_ipv6", .inverted = true}));
+}
+
 TEST(NftRule, ChangesOnlyItsOwnBitsOfTheMark) {
   auto bytes = [](uint32_t value) {
     NftBytes out(sizeof(value));

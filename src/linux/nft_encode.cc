@@ -55,6 +55,13 @@ class ExpressionWriter {
     });
   }
 
+  void operator()(const NftRoute& route) const {
+    write("rt", [&] {
+      put_nft_u32(message_, NFTA_RT_KEY, route.key);
+      put_nft_u32(message_, NFTA_RT_DREG, kRegister);
+    });
+  }
+
   void operator()(const NftMask& mask) const {
     write("bitwise", [&] {
       put_nft_u32(message_, NFTA_BITWISE_SREG, kRegister);

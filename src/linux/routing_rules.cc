@@ -1,6 +1,7 @@
 #include "linux/routing_rules.h"
 
 #include <array>
+#include <chrono>
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -35,6 +36,27 @@ void rule_neighbours(NftChain& from_network, const RuleConfig& config) {
     from_network.rule().oifname(config.bridge).ether_daddr(config.gateway_mac).drop();
   }
   from_network.rule().oifname(config.bridge).accept();
+}
+
+// The host remembers whom it forwards to: the uplink's router, and every machine of the uplink's
+// own subnet that a VM speaks to. In one table for all networks, so a VM that tried a whole /64
+// would fill it. As many as a /24 has.
+constexpr const char* kNextHopsIpv4Set = "next_hops_ipv4";
+constexpr const char* kNextHopsIpv6Set = "next_hops_ipv6";
+constexpr uint32_t kMaxNextHops = 256;
+constexpr std::chrono::minutes kNextHopTimeout{1};
+
+NftSet next_hop_set(const char* name, NftType type) {
+  return {.name = name, .type = type, .max_size = kMaxNextHops, .timeout = kNextHopTimeout};
+}
+
+void bound_next_hops(NftTable& table, NftChain& from_network) {
+  table.set(next_hop_set(kNextHopsIpv4Set, kNftIpv4Address));
+  table.set(next_hop_set(kNextHopsIpv6Set, kNftIpv6Address));
+  from_network.rule().ct_state(kEstablished).accept();
+  from_network.rule().update_ip_nexthop(kNextHopsIpv4Set).accept();
+  from_network.rule().update_ip6_nexthop(kNextHopsIpv6Set).accept();
+  from_network.rule().drop();
 }
 
 NftSet interface_set(const char* name, const std::vector<std::string>& interfaces) {
@@ -77,6 +99,7 @@ void add_shared_forwarding(NftTable& table, const RuleConfig& config) {
   } else {
     from_network.rule().meta_nfproto_ipv6().drop();
   }
+  bound_next_hops(table, from_network);
 
   to_network.rule().iifname(kOurDevices).drop();
   to_network.rule().ct_state(kEstablished | kRelated).accept();

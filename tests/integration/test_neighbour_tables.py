@@ -98,6 +98,34 @@ def test_flood_makes_few_neighbours(name):
         assert neighbours_after(lab, frame_of) > BOUND + 10
 
 
+# What the kernel has at most for all namespaces is four times as much.
+NEXT_HOPS, SCAN = 256, 300
+NEXT_HOP_RULES = r"update @next_hops_ipv. .* accept|drop"
+
+
+def scanned(lab, base):
+    """How many neighbours the host has on its uplink after a VM has tried a part of that subnet."""
+    vm = lab.vms[0]
+    ipv6 = ":" in base
+    for number in range(SCAN):
+        target = str(ipaddress.ip_address(base) + 0x200 + number)
+        packet = IPv6(src=vm.ip6, dst=target) if ipv6 else IP(src=vm.ip, dst=target)
+        vm.raw.send(bytes(Ether(src=vm.mac, dst=GATEWAY_MAC) / packet / UDP(sport=1, dport=9)))
+    family = "-6" if ipv6 else "-4"
+    lines = lab.host.run(f"ip {family} neigh show dev eth0 nud all").splitlines()
+    return len([line for line in lines if "NOARP" not in line])
+
+
+@pytest.mark.parametrize("base", ["203.0.112.0", "2001:db8:1::"])
+def test_scan_of_the_uplinks_subnet_makes_few_neighbours(base):
+    with a_lab(bridge_nf=0) as lab:
+        lab.host.run("ip addr add 203.0.113.2/20 dev eth0")
+        lab.install({}, {})
+        assert scanned(lab, base) <= NEXT_HOPS
+        lab.replace_rules(NEXT_HOP_RULES)
+        assert scanned(lab, base) > NEXT_HOPS
+
+
 def test_who_is_known_stays_known(plug):
     """The flood costs the VM its new addresses, not those it has, nor another VM anything."""
     flooding, other = plug(), plug()
