@@ -69,9 +69,9 @@ class HostNetwork {
   // Drains the events: true where the host's routes have changed, so that follow_routes() is due.
   bool read_route_events();
 
-  // Switches forwarding on for uplinks that have come since, unless `cancel_fd` becomes readable
-  // while it waits for the lock.
-  void follow_routes(int cancel_fd);
+  // Switches forwarding on for uplinks that have come since. False where another helper has the
+  // lock: to be called again soon. `cancel_fd` readable: nobody wants it any more.
+  bool follow_routes(int cancel_fd);
 
   // Protects MACs that the VM has begun to use.
   void read_mac_events();

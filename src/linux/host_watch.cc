@@ -2,6 +2,7 @@
 // MAC of a device that the VM holds itself.
 
 #include <cerrno>
+#include <chrono>
 
 #include <linux/rtnetlink.h>
 
@@ -11,6 +12,12 @@
 #include "linux/links.h"
 
 namespace vmnet {
+namespace {
+
+// What else is watched must not wait for longer.
+constexpr std::chrono::milliseconds kLockTry{50};
+
+}  // namespace
 
 Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
@@ -71,19 +78,21 @@ void HostNetwork::warn_of_firewall() {
   }
 }
 
-void HostNetwork::follow_routes(int cancel_fd) {
-  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd);
+bool HostNetwork::follow_routes(int cancel_fd) {
+  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, kLockTry);
   if (!lock) {
-    if (lock.error().os_errno == ECANCELED) return;
+    if (lock.error().os_errno == ECANCELED) return true;
+    if (lock.error().os_errno == 0) return false;  // held by another
     log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
-    return;
+    return true;
   }
   auto state = read_network_state(netlink_);
   // The worker has ended meanwhile, and another helper has cleaned up after it.
-  if (state && find_link(state->links, bridge_) == nullptr) return;
+  if (state && find_link(state->links, bridge_) == nullptr) return true;
   if (auto enabled = enable_uplinks(); !enabled) {
     log_warn("network", "cannot follow the host's routes: {}", enabled.error().message);
   }
+  return true;
 }
 
 void HostNetwork::read_mac_events() {

@@ -131,8 +131,7 @@ void watch_until_worker_ends(int channel, HostNetwork& network) {
     }
     if (Clock::now() >= routes_due) {
       network.read_route_events();
-      routes_due = kNever;
-      network.follow_routes(channel);
+      routes_due = network.follow_routes(channel) ? kNever : Clock::now() + kRouteDelay;
     }
   }
 }

@@ -22,6 +22,13 @@ from support.snapshot import wait_until
 FEW = {"cap_net_admin": 12, "cap_setgid": 6, "cap_setuid": 7, "cap_dac_override": 1}
 
 
+def take_lock(host):
+    """The helpers' lock, held until communicate()."""
+    lock = host.start(RULES_TOOL, "lock", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert lock.stdout.readline().startswith(b"locked")
+    return lock
+
+
 def mask(*names):
     return sum(1 << FEW[name] for name in names)
 
@@ -130,8 +137,11 @@ def test_routes_and_macs_come_and_go(lab, host, plug):
     before = snapshot.host_state(host)
     guest = plug()
     guest.dhcp()
+    lock = take_lock(host)
     host.ip("route add 198.18.0.0/15 via 203.0.113.1 dev uplink9")
     forwarding = pathlib.Path("proc/sys/net/ipv4/conf/uplink9/forwarding")
+    time.sleep(0.5)
+    lock.communicate()
     assert wait_until(lambda: host.run("cat", f"/{forwarding}").stdout == "1\n")
     for number in range(20):  # more than are protected
         guest.send(bytes.fromhex(f"ffffffffffff02000000{number:04x}88b5") + bytes(46))
@@ -162,8 +172,7 @@ def test_guards_stay_as_long_as_what_they_guard(host, plug):
     """The end waits for the lock: until forwarding is back, the host is a router for nobody."""
     helper = plug().helper
     device = helper.json["host_interface"]
-    lock = host.start(RULES_TOOL, "lock", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert lock.stdout.readline().startswith(b"locked")
+    lock = take_lock(host)
     helper.send(signal.SIGTERM)
     assert wait_until(lambda: device not in host.ip("link"))
     time.sleep(0.2)

@@ -16,8 +16,9 @@ from scapy.layers.l2 import ARP, Ether
 from support import slow_file
 from support.checks import assert_reach
 from support.helper import wait_for_no_helper
-from support.lab import INTERNET, PYTHON, end
+from support.lab import INTERNET, PYTHON, UPLINK, end
 from support.native_tap import NEEDS_CHECKSUM, SIOCSIFHWADDR, device_of, gone, mac_request
+from support.rules_lab import RULES_TOOL
 from support.snapshot import wait_until
 
 
@@ -87,6 +88,23 @@ def test_changed_mac_takes_the_device_away(host, plug, plug_tap, whose):
     assert any(name in line and "MAC" in line for line in attacker.helper.log_lines("ERROR"))
     gone(host, attacker, device)
     victim.ping(INTERNET.web)
+
+
+def test_changed_mac_is_seen_while_the_lock_is_waited_for(host, plug_tap):
+    """Routes are followed under the lock, which another helper may have for seconds."""
+    attacker = plug_tap()
+    attacker.dhcp()
+    device = attacker.helper.json["host_interface"]
+    lock = host.start(RULES_TOOL, "lock", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert lock.stdout.readline().startswith(b"locked")
+    host.ip(f"route add 198.18.0.0/15 via {INTERNET.router} dev {UPLINK}")
+    time.sleep(0.5)
+    attacker.socket.set_mac("52:54:00:00:00:99")
+    taken = wait_until(lambda: device not in host.ip("link"), 3)
+    lock.communicate()
+    host.ip(f"route del 198.18.0.0/15 via {INTERNET.router} dev {UPLINK}")
+    assert taken
+    assert attacker.helper.wait(10) == 1
 
 
 @pytest.fixture
