@@ -1,7 +1,7 @@
 #include "linux/bridge_rules.h"
 
-#include <array>
 #include <chrono>
+#include <utility>
 
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
@@ -20,21 +20,22 @@ constexpr int32_t kFilterPriority = -200;  // linux/netfilter_bridge.h, NF_BR_PR
 
 constexpr uint8_t kNeighborSolicit = 135;  // RFC 4861
 constexpr uint8_t kNeighborAdvert = 136;
-constexpr std::array<uint8_t, 2> kNeighborTypes{kNeighborSolicit, kNeighborAdvert};
-constexpr std::array<uint8_t, 2> kLinkLayerAddressOptions{1, 2};
 
 constexpr Ipv6Prefix kUnspecified{.address = {}, .length = 128};
 constexpr Ipv6Prefix kLinkLocal{.address = {{0xfe, 0x80}}, .length = 64};
 
-// MACs that a VM uses, as the ingress rules let it: at most 64 new ones in five minutes.
+// Where a VM speaks from, beside what is its own: the host sends it what is for these. The ingress
+// rules let in 64 new ones in minutes.
 constexpr const char* kPortMacsSet = "port_macs";
-constexpr uint32_t kMaxPortMacs = 1024;
+constexpr const char* kPortIpv6Set = "port_ipv6";
+constexpr uint32_t kMaxOfPort = 1024;
 constexpr std::chrono::hours kPortMacTimeout{1};
 
 // First come, first served, as in RFC 6620, for as long as the address is used. Few IPv4 addresses,
 // so that no VM keeps a small subnet from others that come later.
 constexpr const char* kClaimedIpv4Set = "claimed_ipv4";
 constexpr const char* kClaimedIpv6Set = "claimed_ipv6";
+constexpr const char* kClaimedTargetsSet = "claimed_targets";  // the same by neighbour discovery
 constexpr uint32_t kMaxClaimedIpv4 = 16;
 constexpr uint32_t kMaxClaimedIpv6 = 64;
 constexpr std::chrono::hours kClaimTimeout{24 * 7};
@@ -45,6 +46,13 @@ constexpr std::chrono::hours kClaimTimeout{24 * 7};
 // a bridge of the user's against the user's own machines.
 void drop_from_others(NftRule& rule, const RuleConfig& config) {
   rule.iifgroup(config.port_group).iifname_not(config.tap).drop();
+}
+
+NftRule& advert(NftChain& chain) { return chain.rule().icmpv6_type(kNeighborAdvert); }
+
+// A VM that still asks whether it may have its address (RFC 4862).
+NftRule& tentative(NftChain& chain) {
+  return chain.rule().icmpv6_type(kNeighborSolicit).ip6_saddr(kUnspecified);
 }
 
 NftSet claim_set(const char* name, NftType type, uint32_t max_size) {
@@ -63,9 +71,12 @@ void drop_claimed_by_vm(NftTable& table, NftChain& chain, const RuleConfig& conf
   }
   if (config.ipv6_prefix) {
     table.set(claim_set(kClaimedIpv6Set, kNftIpv6Address, kMaxClaimedIpv6));
+    NftSet targets = claim_set(kClaimedTargetsSet, kNftRaw128, kMaxClaimedIpv6);
+    targets.raw_field = kNeighborTarget;
+    table.set(std::move(targets));
     drop_from_others(chain.rule().in(kIp6Source, kClaimedIpv6Set), config);
-    drop_from_others(chain.rule().icmpv6_type(kNeighborAdvert).in(kNeighborTarget, kClaimedIpv6Set),
-                     config);
+    drop_from_others(advert(chain).in(kNeighborTarget, kClaimedTargetsSet), config);
+    drop_from_others(tentative(chain).in(kNeighborTarget, kClaimedTargetsSet), config);
   }
 }
 
@@ -76,31 +87,21 @@ void rule_others(NftTable& table, NftChain& others, const RuleConfig& config) {
     drop_from_others(others.rule().arp_saddr_ip(*config.vm_ipv4), config);
   }
   table.set(own_ipv6_set(config, kMaxVmMacs));
+  table.set(own_targets_set(config, kMaxVmMacs));
   drop_from_others(others.rule().in(kIp6Source, kOwnIpv6Set), config);
   NftChain& claims = table.chain("claims_of_others");
   others.rule().mark_has(kClaimMark).go_to(claims.name());
-  drop_from_others(claims.rule().icmpv6_type(kNeighborAdvert).in(kNeighborTarget, kOwnIpv6Set),
-                   config);
-  // A VM that is still asking whether it may have its address would give it up.
-  drop_from_others(claims.rule()
-                       .icmpv6_type(kNeighborSolicit)
-                       .ip6_saddr(kUnspecified)
-                       .in(kNeighborTarget, kOwnIpv6Set),
-                   config);
+  drop_from_others(advert(claims).in(kNeighborTarget, kOwnTargetsSet), config);
+  // It would give the address up.
+  drop_from_others(tentative(claims).in(kNeighborTarget, kOwnTargetsSet), config);
   drop_claimed_by_vm(table, claims, config);
 }
 
-// Where an address is ARP and neighbour discovery say, not the frame that carries them. A VM that
-// named another's MAC there, one that the bridge does not know or everybody's would have the host
-// send to others what is meant for it.
+// Where an address is ARP says, not the frame that carries it. A VM that named another's MAC there,
+// one that the bridge does not know or everybody's would have the host send to others what is meant
+// for it. (For IPv6 see rule_to_vm.)
 void drop_foreign_macs(NftChain& chain) {
   chain.rule().not_in(kArpSenderMac, kVmMacsSet).not_in(kArpSenderMac, kPortMacsSet).drop();
-  chain.rule()
-      .icmpv6_type_in(kNeighborTypes)
-      .one_of(kNeighborOptionType, kNftInteger, kLinkLayerAddressOptions)
-      .not_in(kNeighborOptionMac, kVmMacsSet)
-      .not_in(kNeighborOptionMac, kPortMacsSet)
-      .drop();
 }
 
 // The address that follows from a MAC made for some VM is that VM's alone, also while it is away.
@@ -109,18 +110,15 @@ void accept_addresses_of_vm_macs(NftChain& chain) {
   const Mac all{{0xff ^ 0x02, 0xff}};  // address_from_mac() flips a bit
   const Ipv6 of_vm_macs = address_from_mac({}, first);
   const Ipv6 mask = address_from_mac({}, all);
-  chain.rule()
-      .is_masked(kIp6Source, {mask.bytes.begin(), mask.bytes.end()},
-                 {of_vm_macs.bytes.begin(), of_vm_macs.bytes.end()})
-      .accept();
+  const NftBytes value(of_vm_macs.bytes.begin(), of_vm_macs.bytes.end());
+  const NftBytes bits(mask.bytes.begin(), mask.bytes.end());
+  chain.rule().is_masked(kIp6Source, bits, value).accept();
+  advert(chain).is_masked(kNeighborTarget, bits, value).accept();
+  tentative(chain).is_masked(kNeighborTarget, bits, value).accept();
 }
 
 // What the VM itself says, once nobody else's rules object.
 void rule_claims(NftTable& table, const RuleConfig& config) {
-  table.set({.name = kPortMacsSet,
-             .type = kNftEtherAddress,
-             .max_size = kMaxPortMacs,
-             .timeout = kPortMacTimeout});
   NftChain& claims =
       table.chain("claims", {.number = NF_BR_PRE_ROUTING, .priority = kClaimPriority});
   NftChain& claim = table.chain("claim");
@@ -133,19 +131,25 @@ void rule_claims(NftTable& table, const RuleConfig& config) {
     claim.rule().ip_saddr(*config.subnet).update(kIpSource, kClaimedIpv4Set);
     claim.rule().arp_saddr_ip(*config.subnet).update(kArpSenderIp, kClaimedIpv4Set);
   }
-  if (config.ipv6_prefix) {
-    const Ipv6Prefix own{.address = *config.ipv6_prefix, .length = 64};
-    accept_addresses_of_vm_macs(claim);
-    for (const Ipv6Prefix& prefix : {own, kLinkLocal}) {
-      claim.rule().ip6_saddr(prefix).update(kIp6Source, kClaimedIpv6Set);
-    }
+  if (!config.ipv6_prefix) return;
+  claim.rule().update(kIp6Source, kPortIpv6Set);
+  accept_addresses_of_vm_macs(claim);
+  for (const Ipv6Prefix& prefix : {Ipv6Prefix{.address = *config.ipv6_prefix}, kLinkLocal}) {
+    claim.rule().ip6_saddr(prefix).update(kIp6Source, kClaimedIpv6Set);
   }
+  advert(claim).update(kNeighborTarget, kClaimedTargetsSet);
+  tentative(claim).update(kNeighborTarget, kClaimedTargetsSet);
 }
 
-// A frame for a MAC that the bridge has forgotten goes to every port, so what the host sends to one
-// VM would reach them all.
+// What the host sends to a MAC that the bridge has forgotten goes to every port, what it sends to a
+// MAC that neighbour discovery named may go to another VM's. So a VM gets what is for a MAC and an
+// IPv6 address from which it speaks, or for a group.
 void rule_to_vm(NftTable& table, const RuleConfig& config) {
   constexpr Mac kGroupBit{{0x01}};
+  table.set({.name = kPortMacsSet,
+             .type = kNftEtherAddress,
+             .max_size = kMaxOfPort,
+             .timeout = kPortMacTimeout});
   NftChain& to_vm = table.chain("to_vm", {.number = NF_BR_LOCAL_OUT, .priority = kFilterPriority});
   to_vm.rule()
       .oifname(config.tap)
@@ -153,6 +157,19 @@ void rule_to_vm(NftTable& table, const RuleConfig& config) {
       .not_in(kEtherDestination, kVmMacsSet)
       .not_in(kEtherDestination, kPortMacsSet)
       .drop();
+  if (!config.ipv6_prefix) return;
+  table.set({.name = kPortIpv6Set,
+             .type = kNftIpv6Address,
+             .max_size = kMaxOfPort,
+             .timeout = kClaimTimeout});
+  for (const Ipv6Prefix& prefix : {Ipv6Prefix{.address = *config.ipv6_prefix}, kLinkLocal}) {
+    to_vm.rule()
+        .oifname(config.tap)
+        .ip6_daddr(prefix)
+        .not_in(kIp6Destination, kOwnIpv6Set)
+        .not_in(kIp6Destination, kPortIpv6Set)
+        .drop();
+  }
 }
 
 }  // namespace

@@ -81,6 +81,7 @@ Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
   batch.add_elements(table, kVmMacsSet, {element(mac)});
   if (routes(config_)) {
     batch.add_elements(table, kOwnIpv6Set, own_ipv6_elements(config_, mac));
+    batch.add_elements(table, kOwnTargetsSet, own_ipv6_elements(config_, mac));
   }
   if (auto added = batch.commit(*socket_); !added) return pass(added);
   vm_macs_.push_back(mac);

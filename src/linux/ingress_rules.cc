@@ -86,25 +86,16 @@ void drop_dhcp(NftChain& chain) {
   chain.rule().udp_dport_in(kTargetPorts).drop();
 }
 
-// Neighbour discovery in the one form that the rules can read to its end: right behind the IPv6
-// header, with at most one option of 8 bytes, since what a second one says they would not see.
-void drop_unreadable_neighbour_discovery(NftChain& chain) {
-  static constexpr std::array<uint8_t, 2> kNeighborTypes{kNeighborSolicit, kNeighborAdvert};
-  static constexpr std::array<uint16_t, 2> kReadableLengths{24, 32};
-  chain.rule().icmpv6_type_in(kNeighborTypes).is_not(kIp6NextHeader, {kIcmpv6}).drop();
-  chain.rule()
-      .icmpv6_type_in(kNeighborTypes)
-      .none_of(kIp6Length, kNftShortInteger, kReadableLengths)
-      .drop();
-}
-
 void drop_rogue_neighbour_discovery(NftChain& chain) {
   static constexpr std::array<uint8_t, 3> kRouterTypes{kRouterSolicit, kRouterAdvert, kRedirect};
+  static constexpr std::array<uint8_t, 2> kNeighborTypes{kNeighborSolicit, kNeighborAdvert};
   // Hop-by-hop, routing, fragment, destination options: behind a fragment header they hide what
   // the packet is until it is whole again (RFC 7112).
   static constexpr std::array<uint8_t, 4> kExtensionHeaders{0, 43, 44, 60};
   chain.rule().icmpv6_type_in(kRouterTypes).drop();
   chain.rule().frag_nexthdr_in(kExtensionHeaders).drop();
+  // Nothing sends it behind another header, where the rules would not find its target.
+  chain.rule().icmpv6_type_in(kNeighborTypes).is_not(kIp6NextHeader, {kIcmpv6}).drop();
 }
 
 void rule_ipv4(NftChain& chain, const RuleConfig& config) {
@@ -124,11 +115,10 @@ void rule_ipv6(NftChain& chain, const RuleConfig& config) {
   }
   drop_dhcp(chain);
   drop_rogue_neighbour_discovery(chain);
-  drop_unreadable_neighbour_discovery(chain);
   chain.rule().not_in(kIp6Source, kOwnIpv6Set).set_mark_bits(claim_marks(config));
   chain.rule()
       .icmpv6_type(kNeighborAdvert)
-      .not_in(kNeighborTarget, kOwnIpv6Set)
+      .not_in(kNeighborTarget, kOwnTargetsSet)
       .set_mark_bits(claim_marks(config));
 }
 
@@ -200,6 +190,7 @@ NftTable ingress_table(const RuleConfig& config) {
   drop_link_local_groups(from_vm);
   if (config.mode == Mode::kBridged) return table;
   table.set(own_ipv6_set(config, 1));
+  table.set(own_targets_set(config, 1));
   from_vm.rule().ether_saddr(config.gateway_mac).drop();
   drop_what_is_for_the_port(from_vm);
   NftChain& frames = table.chain("frames_from_vm");

@@ -115,10 +115,8 @@ void NftBatch::create_set(const NftTable& table, const NftSet& set, std::string_
     put_nft_u32(message, NFTA_SET_DESC_SIZE, size);
     message.end_nest(nest);
   }
-  // For nft only, which prints the elements by it: NFTNL_UDATA_SET_KEYBYTEORDER (0) of 4 bytes,
-  // 1 for the host's order, 2 for big endian.
-  const std::array<uint8_t, 6> byte_order{0, 4, static_cast<uint8_t>(set.type.host_order ? 1 : 2)};
-  message.put_bytes(NFTA_SET_USERDATA, byte_order.data(), byte_order.size());
+  const std::vector<uint8_t> notes = nft_set_notes(set);
+  message.put_bytes(NFTA_SET_USERDATA, notes.data(), notes.size());
   append(message, fmt::format("set {} of {}", name, table_label(table)));
   if (!set.elements.empty()) put_elements(table, name, id, set.elements);
 }

@@ -13,12 +13,14 @@
 
 #include "linux/bridge_rules.h"
 #include "linux/helper_rules.h"
+#include "linux/nft_encode.h"
 #include "linux/routing_rules.h"
 
 namespace vmnet {
 namespace {
 
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 
 std::vector<const nlmsghdr*> messages(const std::vector<uint8_t>& bytes) {
   std::vector<const nlmsghdr*> list;
@@ -97,6 +99,18 @@ TEST(NftBatch, NumbersMessagesAndSets) {
     if (message->nlmsg_type == nft(NFT_MSG_NEWSET)) sets.push_back(number(message, NFTA_SET_ID));
   }
   EXPECT_THAT(sets, ElementsAre(1, 2));
+}
+
+// As nft 1.0.6 writes them for `type ipv6_addr` and for `typeof @th,64,128`.
+TEST(NftBatch, TellsNftWhatASetHolds) {
+  NftSet set{.name = "own", .type = kNftIpv6Address};
+  EXPECT_THAT(nft_set_notes(set), ElementsAre(0, 4, 2, 0, 0, 0));
+  set.type = kNftRaw128;
+  set.raw_field = kNeighborTarget;
+  EXPECT_THAT(
+      nft_set_notes(set),
+      ElementsAreArray({0, 4, 2, 0, 0, 0, 3, 38, 0, 4, 7, 0, 0, 0,  1, 30, 0, 4, 0, 0,   0, 0, 1,
+                        4, 0, 0, 0, 0, 2, 4, 3,  0, 0, 0, 3, 4, 64, 0, 0,  0, 4, 4, 128, 0, 0, 0}));
 }
 
 TEST(NftBatch, AddsNoEmptyList) {

@@ -105,6 +105,7 @@ struct NftField {
   uint32_t offset = 0;  // bytes
   uint32_t length = 0;
   uint16_t ether_type = 0;  // whose header it is, asked for first; 0: the rule has asked
+  bool operator==(const NftField&) const = default;
 };
 inline constexpr NftField kEtherDestination{NFT_PAYLOAD_LL_HEADER, 0, 6};
 inline constexpr NftField kEtherSource{NFT_PAYLOAD_LL_HEADER, 6, 6};
@@ -116,12 +117,9 @@ inline constexpr NftField kIp6Length{NFT_PAYLOAD_NETWORK_HEADER, 4, 2, ETH_P_IPV
 inline constexpr NftField kIp6NextHeader{NFT_PAYLOAD_NETWORK_HEADER, 6, 1, ETH_P_IPV6};
 inline constexpr NftField kIp6Source{NFT_PAYLOAD_NETWORK_HEADER, 8, 16, ETH_P_IPV6};
 inline constexpr NftField kIp6Destination{NFT_PAYLOAD_NETWORK_HEADER, 24, 16, ETH_P_IPV6};
-// In rules that have asked for the ICMPv6 type. Neighbour discovery's first option is a type and
-// a length of a byte each, then its value.
+// In rules that have asked for the ICMPv6 type.
 inline constexpr NftField kTransportType{NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
 inline constexpr NftField kNeighborTarget{NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16};
-inline constexpr NftField kNeighborOptionType{NFT_PAYLOAD_TRANSPORT_HEADER, 24, 1};
-inline constexpr NftField kNeighborOptionMac{NFT_PAYLOAD_TRANSPORT_HEADER, 26, 6};
 
 // A type of set elements: nft's own number for it (by which nft prints them) and its size.
 struct NftType {
@@ -130,16 +128,15 @@ struct NftType {
   bool host_order = false;  // nft prints it as a number or text of the host's byte order
   bool operator==(const NftType&) const = default;
 };
-inline constexpr NftType kNftInteger{.id = 4, .length = 1};
 inline constexpr NftType kNftNetfilterProtocol{.id = 2, .length = 1};
 inline constexpr NftType kNftIpv4Address{.id = 7, .length = 4};
 inline constexpr NftType kNftIpv6Address{.id = 8, .length = 16};
 inline constexpr NftType kNftEtherAddress{.id = 9, .length = 6};
-inline constexpr NftType kNftShortInteger{.id = 4, .length = 2};
 inline constexpr NftType kNftEtherType{.id = 10, .length = 2};
 inline constexpr NftType kNftInetProtocol{.id = 12, .length = 1};
 inline constexpr NftType kNftInetService{.id = 13, .length = 2};
 inline constexpr NftType kNftIcmpv6Type{.id = 29, .length = 1};
+inline constexpr NftType kNftRaw128{.id = 4, .length = 16};  // what nft has no name for
 inline constexpr NftType kNftInterfaceName{.id = 41, .length = 16, .host_order = true};
 
 struct NftElement {
@@ -151,6 +148,8 @@ struct NftElement {
 struct NftSet {
   std::string name;  // empty: anonymous, made with its rule
   NftType type{};
+  // Of a set of raw values: the field that they are compared with, which nft wants to be told.
+  std::optional<NftField> raw_field;
   bool interval = false;
   uint32_t max_size = 0;  // 0: no bound
   // Not 0: rules add elements, which leave when they were not added again for so long.
@@ -191,7 +190,6 @@ class NftRule {
   NftRule& is_not(const NftField& field, NftBytes value);
   NftRule& is_masked(const NftField& field, NftBytes mask, NftBytes value);
   NftRule& one_of(const NftField& field, NftType type, std::span<const uint8_t> values);
-  NftRule& none_of(const NftField& field, NftType type, std::span<const uint16_t> values);
 
   NftRule& ether_saddr(const Mac& mac);
   NftRule& ether_saddr_not(const Mac& mac);

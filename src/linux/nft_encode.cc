@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include "linux/nft_values.h"
+
 namespace vmnet {
 namespace {
 
@@ -133,7 +135,47 @@ class ExpressionWriter {
   uint32_t first_set_id_;
 };
 
+using Notes = std::vector<uint8_t>;
+
+// Each note is a type and a length of a byte each, then its value; numbers are the host's.
+void put_note(Notes& notes, uint8_t type, const Notes& value) {
+  notes.push_back(type);
+  notes.push_back(static_cast<uint8_t>(value.size()));
+  notes.insert(notes.end(), value.begin(), value.end());
+}
+
+void put_note(Notes& notes, uint8_t type, uint32_t value) {
+  put_note(notes, type, host_order(value));
+}
+
+// "typeof @th,64,128", as nft's parser holds it.
+Notes type_of(const NftField& field) {
+  constexpr uint32_t kPayloadExpression = 7;
+  constexpr uint32_t kNoProtocol = 0;
+  Notes payload;
+  put_note(payload, 0, kNoProtocol);
+  put_note(payload, 1, 0);               // of its fields: none
+  put_note(payload, 2, field.base + 1);  // nft counts from "no base"
+  put_note(payload, 3, field.offset * 8);
+  put_note(payload, 4, field.length * 8);
+  Notes notes;
+  put_note(notes, 0, kPayloadExpression);
+  put_note(notes, 1, payload);
+  return notes;
+}
+
 }  // namespace
+
+std::vector<uint8_t> nft_set_notes(const NftSet& set) {
+  constexpr uint8_t kKeyByteOrder = 0;
+  constexpr uint8_t kKeyTypeOf = 3;
+  constexpr uint32_t kHostOrder = 1;
+  constexpr uint32_t kBigEndian = 2;
+  Notes notes;
+  put_note(notes, kKeyByteOrder, set.type.host_order ? kHostOrder : kBigEndian);
+  if (set.raw_field) put_note(notes, kKeyTypeOf, type_of(*set.raw_field));
+  return notes;
+}
 
 void put_nft_u32(NetlinkMessage& message, uint16_t type, uint32_t value) {
   message.put_u32(type, htonl(value));

@@ -22,4 +22,9 @@ void put_nft_expressions(NetlinkMessage& message, const NftRule& rule, uint32_t 
 // The name under which an anonymous set is made and looked up: the kernel fills in a number.
 inline constexpr const char* kNftAnonymousSetName = "__set%d";
 
+// What nft wants to be told of a set, which the kernel keeps for it without looking: in which order
+// the bytes of its elements are and, of raw values, what they are compared with. Source: libnftnl's
+// udata.h and what nft 1.0.6 writes (`strace nft`).
+std::vector<uint8_t> nft_set_notes(const NftSet& set);
+
 }  // namespace vmnet

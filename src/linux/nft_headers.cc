@@ -109,10 +109,6 @@ NftRule& NftRule::one_of(const NftField& field, NftType type, std::span<const ui
   return load(field).lookup(anonymous_set(type, values));
 }
 
-NftRule& NftRule::none_of(const NftField& field, NftType type, std::span<const uint16_t> values) {
-  return load(field).lookup(anonymous_set(type, values), true);
-}
-
 NftRule& NftRule::ether_saddr(const Mac& mac) { return is(kEtherSource, bytes_of(mac.bytes)); }
 
 NftRule& NftRule::ether_saddr_not(const Mac& mac) {

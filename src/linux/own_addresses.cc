@@ -38,4 +38,12 @@ NftSet own_ipv6_set(const RuleConfig& config, uint32_t max_macs) {
           .elements = own_ipv6_elements(config, config.vm_mac)};
 }
 
+NftSet own_targets_set(const RuleConfig& config, uint32_t max_macs) {
+  return {.name = kOwnTargetsSet,
+          .type = kNftRaw128,
+          .raw_field = kNeighborTarget,
+          .max_size = 2 * max_macs,
+          .elements = own_ipv6_elements(config, config.vm_mac)};
+}
+
 }  // namespace vmnet

@@ -13,6 +13,7 @@
 namespace vmnet {
 
 inline constexpr const char* kOwnIpv6Set = "own_ipv6";
+inline constexpr const char* kOwnTargetsSet = "own_targets";  // the same for neighbour discovery
 
 // Marks on a frame between the VM's device and the bridge's rules, where they are taken off again:
 // it speaks of an address that is not the VM's by construction; and the VM is an isolated one.
@@ -26,7 +27,8 @@ Ipv6 address_from_mac(const Ipv6& prefix, const Mac& mac);
 // Its link-local address and, where the network has a prefix, the one of that.
 std::vector<NftElement> own_ipv6_elements(const RuleConfig& config, const Mac& mac);
 
-// The set with those of the VM's own MAC, and room for those of `max_macs` in all.
+// The sets with those of the VM's own MAC, and room for those of `max_macs` in all.
 NftSet own_ipv6_set(const RuleConfig& config, uint32_t max_macs);
+NftSet own_targets_set(const RuleConfig& config, uint32_t max_macs);
 
 }  // namespace vmnet

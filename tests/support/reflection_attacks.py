@@ -8,8 +8,7 @@ from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICM
                                 ICMPv6NDOptSrcLLAddr, ICMPv6NDOptUnknown, IPv6, IPv6ExtHdrDestOpt)
 from scapy.layers.l2 import ARP, Ether
 
-from support.frame_attacks import (ARP_MAC_RULE, GATEWAY_MAC, ND_HEADER_RULE, ND_LENGTH_RULE, ULA,
-                                   marker)
+from support.frame_attacks import ARP_MAC_RULE, GATEWAY_MAC, ND_HEADER_RULE, ULA, marker
 from support.rules_lab import GATEWAY_LL
 
 GATEWAY = "192.168.64.1"
@@ -95,6 +94,17 @@ def takes_over(address):
     return attack
 
 
+def claims_again(address):
+    """VM 0 asks whether it may have what VM 1 has, which would make it VM 0's towards the rules."""
+    def attack(lab):
+        sender, victim = lab.vms[:2]
+        use(lab, victim, address)
+        send(sender, IPv6(src="::", dst=GATEWAY_LL, hlim=255), ICMPv6ND_NS(tgt=address))
+        lab.host.run(f"ip neigh flush dev {BRIDGE}")
+        return not host_reaches(lab, victim, address)
+    return attack
+
+
 def no_locktime(lab):
     """The host takes a newer answer at once, as it does after a second."""
     lab.host.write_sysctl(f"net/ipv4/neigh/{BRIDGE}/locktime", 0)
@@ -152,13 +162,14 @@ def is_forgotten(lab):
     return lab.delivered(sender, question, [victim.raw], sentinel=False)
 
 
-CLAIMED = r"{} @claimed_ipv. iifgroup .* drop"
+CLAIMED = r"{} @claimed_\w+ iifgroup .* drop"
 CLAIMED_IPV4 = CLAIMED.format("ip saddr")
 CLAIMED_ARP = CLAIMED.format("arp saddr ip")
 CLAIMED_IPV6 = CLAIMED.format("ip6 saddr")
-CLAIMED_TARGET = CLAIMED.format(".*@th,64,128")
-ND_MAC_RULE = r"icmpv6 type .* @th,192,8 .* drop"
+CLAIMED_TARGET = CLAIMED.format("icmpv6 type nd-neighbor-advert @th,64,128")
+CLAIMED_TENTATIVE = CLAIMED.format("icmpv6 type nd-neighbor-solicit ip6 saddr :: @th,64,128")
 TO_VM_RULE = r'oifname "vmnet-tap\d" ether daddr & .* drop'
+TO_VM_IPV6_RULE = r'oifname "vmnet-tap\d" ip6 daddr .* drop'
 
 # name: (attack, the rules that stop it), with one of the two VMs isolated or both.
 CLAIM_ATTACKS = {
@@ -168,23 +179,24 @@ CLAIM_ATTACKS = {
     "takes-static-ipv4": (takes_over(STATIC), [CLAIMED_ARP]),
     "takes-ipv6": (takes_over(PRIVATE), [CLAIMED_TARGET]),
     "takes-link-local": (takes_over(LINK_LOCAL), [CLAIMED_TARGET]),
+    "claims-what-is-claimed": (claims_again(PRIVATE), [CLAIMED_TENTATIVE]),
 }
 # The same between any two VMs, isolated or not.
 MAC_ATTACKS = {
     "arp-to-victim": (says_by_arp(victims_mac), [ARP_MAC_RULE]),
     "arp-to-all-ports": (says_by_arp(chosen_mac), [ARP_MAC_RULE, TO_VM_RULE]),
     "arp-to-everybody": (says_by_arp(everybodys_mac), [ARP_MAC_RULE]),
-    "solicit-to-victim": (says_by_neighbour_discovery(solicit, victims_mac), [ND_MAC_RULE]),
+    "solicit-to-victim": (says_by_neighbour_discovery(solicit, victims_mac), [TO_VM_IPV6_RULE]),
     "solicit-to-all-ports": (says_by_neighbour_discovery(solicit, chosen_mac),
-                             [ND_MAC_RULE, TO_VM_RULE]),
-    "solicit-to-everybody": (says_by_neighbour_discovery(solicit, everybodys_mac), [ND_MAC_RULE]),
-    "advert-to-victim": (says_by_neighbour_discovery(advert, victims_mac), [ND_MAC_RULE]),
+                             [TO_VM_IPV6_RULE, TO_VM_RULE]),
+    "solicit-to-everybody": (says_by_neighbour_discovery(solicit, everybodys_mac), [TO_VM_IPV6_RULE]),
+    "advert-to-victim": (says_by_neighbour_discovery(advert, victims_mac), [TO_VM_IPV6_RULE]),
     "solicit-behind-header": (
         says_by_neighbour_discovery(solicit, victims_mac, header=[IPv6ExtHdrDestOpt()]),
-        [ND_HEADER_RULE, ND_LENGTH_RULE, ND_MAC_RULE]),
+        [ND_HEADER_RULE, TO_VM_IPV6_RULE]),
     "solicit-behind-option": (
         says_by_neighbour_discovery(solicit, victims_mac,
                                     option=[ICMPv6NDOptUnknown(type=253, len=1, data=bytes(6))]),
-        [ND_LENGTH_RULE]),
+        [TO_VM_IPV6_RULE]),
     "forgotten-mac": (is_forgotten, [TO_VM_RULE]),
 }

@@ -176,6 +176,8 @@ class Lab:
                     for family, table, chain, number, rule in rules_of(listed)
                     if table == vm.tap and any(re.fullmatch(pattern, rule) for pattern in without)]
             self.rules.append(Rules(self.host, vm.rule_arguments(**settings), omit))
+        for network in self.networks:  # what the host has learned is forgotten as well
+            self.host.run(f"ip neigh flush dev {network.bridge}")
 
     def remove_rules(self):
         for rules in self.rules:
