@@ -25,26 +25,34 @@ def sign(release):
     (release / "SHA256SUMS").write_text(f"{digest}  {TARBALL}\n")
 
 
+@pytest.fixture(scope="module")
+def tarball(session_lab):
+    """This build's, made once."""
+    root, made = WORK / "root", WORK / TARBALL
+    run("cmake", "--install", BUILD, "--prefix", PREFIX, env={
+        "DESTDIR": str(root), "PATH": "/usr/bin:/bin"})
+    run("tar", "-C", root, "--owner=1234", "--group=1234", "-czf", made, "opt/vmnet-helper")
+    shutil.rmtree(root)
+    yield made
+    made.unlink()
+
+
 @pytest.fixture
-def release(session_lab):
-    """A folder as scripts/package leaves it, of this build; nothing installed before, and what the
-    other tests use is back after."""
+def release(tarball):
+    """A folder as scripts/package leaves it; nothing installed before, and what the other tests use is
+    back after."""
     kept = WORK / "kept"
     shutil.move(PREFIX, kept)
     rule = RULE.read_bytes()
     RULE.unlink()
     PREFIX.parent.chmod(0o755)  # the lab's is a tmpfs for all
     folder = WORK / "release"
-    run("cmake", "--install", BUILD, "--prefix", "/opt/vmnet-helper", env={
-        "DESTDIR": str(WORK / "root"), "PATH": "/usr/bin:/bin"})
     folder.mkdir()
-    run("tar", "-C", WORK / "root", "--owner=1234", "--group=1234", "-czf", folder / TARBALL,
-        "opt/vmnet-helper")
+    shutil.copy(tarball, folder)
     shutil.copy(REPOSITORY / "packaging" / "install.sh", folder)
     sign(folder)
     yield folder
     shutil.rmtree(PREFIX, ignore_errors=True)
-    shutil.rmtree(WORK / "root")
     shutil.rmtree(folder)
     shutil.move(kept, PREFIX)
     PREFIX.parent.chmod(0o1777)
@@ -142,17 +150,26 @@ def break_tarball(release):
     sign(release)
 
 
+def unpack(release):
+    root = release / "root"
+    root.mkdir()
+    run("tar", "-C", root, "-xf", release / TARBALL)
+    return root
+
+
 def break_program(release):
-    program = WORK / "root" / "opt" / "vmnet-helper" / "bin" / "vmnet-helper"
+    root = unpack(release)
+    program = root / "opt" / "vmnet-helper" / "bin" / "vmnet-helper"
     program.write_text("#!/bin/false\n")
-    run("tar", "-C", WORK / "root", "-czf", release / TARBALL, "opt/vmnet-helper")
+    run("tar", "-C", root, "-czf", release / TARBALL, "opt/vmnet-helper")
     sign(release)
 
 
 def break_rule(release):
-    rule = next((WORK / "root").rglob("sudoers.d/vmnet-helper"))
+    root = unpack(release)
+    rule = next(root.rglob("sudoers.d/vmnet-helper"))
     rule.write_text("not sudo's language\n")
-    run("tar", "-C", WORK / "root", "-czf", release / TARBALL, "opt/vmnet-helper")
+    run("tar", "-C", root, "-czf", release / TARBALL, "opt/vmnet-helper")
     sign(release)
 
 
