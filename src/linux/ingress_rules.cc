@@ -100,6 +100,8 @@ void drop_rogue_neighbour_discovery(NftChain& chain) {
 
 void rule_ipv4(NftChain& chain, const RuleConfig& config) {
   if (config.gateway_ipv4) chain.rule().ip_saddr(*config.gateway_ipv4).drop();
+  // To the subnet's broadcast address Linux answers everybody (without rp_filter, seen on 6.18).
+  if (config.subnet) chain.rule().ip_saddr(config.subnet->broadcast()).drop();
   drop_dhcp(chain);
   if (config.vm_ipv4) chain.rule().ip_saddr_not(*config.vm_ipv4).set_mark_bits(claim_marks(config));
 }

@@ -77,6 +77,10 @@ def asks_in_the_name_of(address):
     return attack
 
 
+def asks_as_everybody(lab):
+    return answered_to(lab, lab.vms[1], "192.168.64.255")
+
+
 def takes_over(address):
     """VM 0 says that it has what VM 1 has."""
     def attack(lab):
@@ -183,6 +187,7 @@ CLAIM_ATTACKS = {
 }
 # The same between any two VMs, isolated or not.
 MAC_ATTACKS = {
+    "asks-as-everybody": (asks_as_everybody, [r"ip saddr 192\.168\.64\.255 drop"]),
     "arp-to-victim": (says_by_arp(victims_mac), [ARP_MAC_RULE]),
     "arp-to-all-ports": (says_by_arp(chosen_mac), [ARP_MAC_RULE, TO_VM_RULE]),
     "arp-to-everybody": (says_by_arp(everybodys_mac), [ARP_MAC_RULE]),
