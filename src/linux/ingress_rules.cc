@@ -25,6 +25,7 @@ constexpr uint8_t kNeighborSolicit = 135;
 constexpr uint8_t kNeighborAdvert = 136;
 constexpr uint8_t kRedirect = 137;
 constexpr uint8_t kIcmpv6 = 58;
+constexpr uint8_t kHopByHop = 0;
 
 // LLDP, spanning tree and their like are between a bridge and its switch, never a VM's. The bridge
 // also learns the sender of such a frame without asking the bridge family's prerouting hook
@@ -98,10 +99,26 @@ void drop_rogue_neighbour_discovery(NftChain& chain) {
   chain.rule().icmpv6_type_in(kNeighborTypes).is_not(kIp6NextHeader, {kIcmpv6}).drop();
 }
 
+// What is wrong with a packet the host says before it asks the rules for IP: too many hops, no
+// route, an option that it does not know, this last one to a group too. The packet's sender, to
+// whom it says so with the packet in it, must not be a VM of another network.
+void drop_foreign_ipv4(NftChain& chain, const RuleConfig& config) {
+  if (!config.subnet) return;  // all that is for the host is dropped at the bridge
+  chain.rule().ip_saddr_not(*config.subnet).ether_daddr(config.gateway_mac).drop();
+}
+
+void drop_foreign_ipv6(NftChain& chain, const RuleConfig& config) {
+  if (!config.subnet) return;
+  const auto sources = ipv6_sources(config);
+  chain.rule().ip6_saddr_not_in(sources).ether_daddr(config.gateway_mac).drop();
+  chain.rule().is(kIp6NextHeader, {kHopByHop}).ip6_saddr_not_in(sources).drop();
+}
+
 void rule_ipv4(NftChain& chain, const RuleConfig& config) {
   if (config.gateway_ipv4) chain.rule().ip_saddr(*config.gateway_ipv4).drop();
   // To the subnet's broadcast address Linux answers everybody (without rp_filter, seen on 6.18).
   if (config.subnet) chain.rule().ip_saddr(config.subnet->broadcast()).drop();
+  drop_foreign_ipv4(chain, config);
   drop_dhcp(chain);
   if (config.vm_ipv4) chain.rule().ip_saddr_not(*config.vm_ipv4).set_mark_bits(claim_marks(config));
 }
@@ -115,6 +132,7 @@ void rule_ipv6(NftChain& chain, const RuleConfig& config) {
         .is(kNeighborTarget, {gateway->bytes.begin(), gateway->bytes.end()})
         .drop();
   }
+  drop_foreign_ipv6(chain, config);
   drop_dhcp(chain);
   drop_rogue_neighbour_discovery(chain);
   chain.rule().not_in(kIp6Source, kOwnIpv6Set).set_mark_bits(claim_marks(config));

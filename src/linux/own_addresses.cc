@@ -46,4 +46,11 @@ NftSet own_targets_set(const RuleConfig& config, uint32_t max_macs) {
           .elements = own_ipv6_elements(config, config.vm_mac)};
 }
 
+std::vector<Ipv6Prefix> ipv6_sources(const RuleConfig& config) {
+  std::vector<Ipv6Prefix> sources{{.address = kLinkLocalPrefix, .length = 10},
+                                  {.address = {}, .length = 128}};
+  if (config.ipv6_prefix) sources.push_back({.address = *config.ipv6_prefix, .length = 64});
+  return sources;
+}
+
 }  // namespace vmnet

@@ -31,4 +31,8 @@ std::vector<NftElement> own_ipv6_elements(const RuleConfig& config, const Mac& m
 NftSet own_ipv6_set(const RuleConfig& config, uint32_t max_macs);
 NftSet own_targets_set(const RuleConfig& config, uint32_t max_macs);
 
+// Where the host takes IPv6 from: the network's prefix, link-local addresses and, since a tentative
+// one is asked about so, none.
+std::vector<Ipv6Prefix> ipv6_sources(const RuleConfig& config);
+
 }  // namespace vmnet

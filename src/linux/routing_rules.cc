@@ -6,6 +6,8 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 
+#include "linux/own_addresses.h"
+
 namespace vmnet {
 namespace {
 
@@ -13,8 +15,6 @@ namespace {
 constexpr const char* kOurDevices = "vmnet-*";
 
 constexpr Ipv4Subnet kLoopback{.address = {0x7f000000}, .prefix_length = 8};
-constexpr Ipv6Prefix kLinkLocal{.address = {{0xfe, 0x80}}, .length = 10};
-constexpr Ipv6Prefix kUnspecified{.address = {}, .length = 128};
 constexpr int32_t kFilterPriority = 0;                            // NF_IP_PRI_FILTER
 constexpr int32_t kSourceNatPriority = 100;                       // NF_IP_PRI_NAT_SRC
 constexpr uint32_t kEstablished = 1U << (IP_CT_ESTABLISHED + 1);  // NF_CT_STATE_BIT
@@ -122,10 +122,7 @@ void add_input(NftTable& table, const RuleConfig& config) {
   NftChain& input = table.chain("input", {.number = NF_INET_LOCAL_IN, .priority = kFilterPriority});
   input.rule().iifname_not(config.bridge).accept();
   drop_foreign_ipv4(input, config);
-  // Neighbour discovery speaks from link-local addresses and, for a tentative one, from none.
-  std::vector<Ipv6Prefix> sources{kLinkLocal, kUnspecified};
-  if (config.ipv6_prefix) sources.push_back(prefix_of(config));
-  input.rule().ip6_saddr_not_in(sources).drop();
+  input.rule().ip6_saddr_not_in(ipv6_sources(config)).drop();
 }
 
 // iifname in postrouting (Linux 5.7) keeps the host's own packets to its gateway address as they

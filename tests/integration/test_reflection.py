@@ -10,8 +10,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP
 
 from support import reflection_attacks as attacks
-from support.reflection_attacks import (CHOSEN_MAC, CLAIM_ATTACKS, GATEWAY, LINK_LOCAL, MAC_ATTACKS,
-                                        PRIVATE, STATIC, ULA, advert, host_reaches, send, take, use)
+from support.reflection_attacks import (CHOSEN_MAC, CLAIM_ATTACKS, ERROR_ATTACKS, GATEWAY, LINK_LOCAL,
+                                        MAC_ATTACKS, PRIVATE, STATIC, ULA, advert, host_reaches, send, take, use)
 from support.rules_lab import GATEWAY_LL, Rules, a_lab
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and nftables")
@@ -60,6 +60,15 @@ def test_answers_go_to_who_asked(lab, name):
     """These rules are the same with isolation and without."""
     attack, rules = MAC_ATTACKS[name]
     lab.install(OPEN, OPEN)
+    assert not attack(lab)
+    lab.replace_rules(*rules)
+    assert attack(lab)
+
+
+@pytest.mark.parametrize("name", ERROR_ATTACKS)
+def test_errors_go_to_no_other_network(lab, name):
+    attack, rules = ERROR_ATTACKS[name]
+    lab.install(ISOLATED, ISOLATED, ISOLATED)
     assert not attack(lab)
     lab.replace_rules(*rules)
     assert attack(lab)

@@ -14,7 +14,7 @@ from scapy.layers.l2 import ARP
 
 from support.frame_attacks import (FRAME_ATTACKS, GATEWAY_MAC, ISOLATION_ATTACKS, LOCAL_TYPE, hairpin,
                                    offer, plain, reaches_others, to_all, to_neighbour, udp)
-from support.reflection_attacks import CLAIM_ATTACKS, MAC_ATTACKS
+from support.reflection_attacks import CLAIM_ATTACKS, ERROR_ATTACKS, MAC_ATTACKS
 from support.route_attacks import ROUTE_ATTACKS, from_vm, udp_reaches
 from support.rules_lab import Rules, a_lab
 
@@ -184,7 +184,7 @@ def shape(rule):
 def test_every_rule_has_its_attack():
     """No rule that drops is there without an attack that succeeds where it is not."""
     attacks = [*FRAME_ATTACKS.values(), *ISOLATION_ATTACKS.values(), *ROUTE_ATTACKS.values(),
-               *CLAIM_ATTACKS.values(), *MAC_ATTACKS.values()]
+               *CLAIM_ATTACKS.values(), *MAC_ATTACKS.values(), *ERROR_ATTACKS.values()]
     patterns = [pattern for attack in attacks for pattern in attack[1]] + [TO_HOST_RULE]
     drops = []
     for settings in (({"isolation": "1"}, {}), ({"mode": "host"}, {"mode": "host", "isolation": "1"}),

@@ -3,12 +3,14 @@
 As in frame_attacks.py: VM 0 attacks VM 1, and succeeds where VM 1 is sent its bytes, or what was meant
 for VM 1 goes to VM 0.
 """
-from scapy.layers.inet import ICMP, IP
-from scapy.layers.inet6 import (ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr,
-                                ICMPv6NDOptSrcLLAddr, ICMPv6NDOptUnknown, IPv6, IPv6ExtHdrDestOpt)
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
+                                ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, ICMPv6NDOptUnknown, IPv6,
+                                IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop)
 from scapy.layers.l2 import ARP, Ether
 
-from support.frame_attacks import ARP_MAC_RULE, GATEWAY_MAC, ND_HEADER_RULE, ULA, marker
+from support.frame_attacks import (ALL_NODES_MAC, ARP_MAC_RULE, GATEWAY_MAC, ND_HEADER_RULE, ULA,
+                                   marker)
 from support.rules_lab import GATEWAY_LL
 
 GATEWAY = "192.168.64.1"
@@ -143,6 +145,22 @@ def says_by_neighbour_discovery(kind, mac_of, header=(), option=()):
     return attack
 
 
+def errs_in_the_name_of_vm2(packet_of, to=GATEWAY_MAC):
+    """A packet that the host refuses before it asks any rule for IP: what it says of that goes to VM 2,
+    on another network, with the packet in it."""
+    def attack(lab):
+        sender, victim = lab.vms[0], lab.vms[2]
+        assert host_reaches(lab, victim, victim.ip) and host_reaches(lab, victim, victim.ip6)
+        frame = bytes(Ether(dst=to, src=sender.mac) / packet_of(victim) / UDP(dport=9) / marker())
+        return lab.delivered(sender, frame, [victim.raw], sentinel=False)
+    return attack
+
+
+def unknown_option(victim, to):
+    """One whose sender wants to hear where it is not known, from a group's members too (RFC 8200, 4.2)."""
+    return IPv6(src=victim.ip6, dst=to) / IPv6ExtHdrHopByHop(options=HBHOptUnknown(otype=0x9e, optdata=b"12"))
+
+
 def victims_mac(victim):
     return victim.mac
 
@@ -204,4 +222,23 @@ MAC_ATTACKS = {
                                     option=[ICMPv6NDOptUnknown(type=253, len=1, data=bytes(6))]),
         [TO_VM_IPV6_RULE]),
     "forgotten-mac": (is_forgotten, [TO_VM_RULE]),
+}
+
+FOREIGN_IPV4 = rf"ip saddr != 192\.168\.64\.0/24 ether daddr {GATEWAY_MAC} drop"
+FOREIGN_IPV6 = rf"ip6 saddr != \{{ ::, fd12.* \}} ether daddr {GATEWAY_MAC} drop"
+FOREIGN_OPTIONS = r"ip6 nexthdr ip ip6 saddr != \{ ::, fd12.* \} drop"
+# Between any two networks.
+ERROR_ATTACKS = {
+    "too-many-hops": (errs_in_the_name_of_vm2(lambda v: IP(src=v.ip, dst="203.0.113.1", ttl=1)),
+                      [FOREIGN_IPV4]),
+    "no-route": (errs_in_the_name_of_vm2(lambda v: IP(src=v.ip, dst="203.0.114.1")), [FOREIGN_IPV4]),
+    "too-many-hops-ipv6": (
+        errs_in_the_name_of_vm2(lambda v: IPv6(src=v.ip6, dst="2001:db8:1::1", hlim=1)), [FOREIGN_IPV6]),
+    "no-route-ipv6": (
+        errs_in_the_name_of_vm2(lambda v: IPv6(src=v.ip6, dst="2001:db8:9::1")), [FOREIGN_IPV6]),
+    "unknown-option": (errs_in_the_name_of_vm2(lambda v: unknown_option(v, ULA)),
+                       [FOREIGN_IPV6, FOREIGN_OPTIONS]),
+    "unknown-option-to-all": (
+        errs_in_the_name_of_vm2(lambda v: unknown_option(v, "ff02::1"), ALL_NODES_MAC),
+        [FOREIGN_OPTIONS]),
 }

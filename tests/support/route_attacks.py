@@ -67,6 +67,9 @@ def vm(number):
 
 
 BETWEEN_RULES = [r'[io]ifname "vmnet-\*" drop', r"drop"]
+FOREIGN_IPV4 = [r"ip saddr != 192\.168\.64\.0/24 (ether daddr .*)?drop"]
+FOREIGN_IPV6 = [r"ip6 saddr != fd12:3456:789a:1::/64 drop",
+                r"ip6 saddr != \{ ::, fd12:3456:789a:1::/64.* (ether daddr .*)?drop"]
 # name: (attack, rules that stop it, settings of VM 0's and VM 2's networks)
 ROUTE_ATTACKS = {
     "other-network": (from_vm(0, "192.168.65.4", vm(2)), BETWEEN_RULES, {}, {}),
@@ -80,14 +83,14 @@ ROUTE_ATTACKS = {
     "into-host-mode": (through_host(internet, "192.168.65.4", vm(2)),
                        [r'oifname "vmnet-shared1" drop'], {}, {"mode": "host"}),
     "foreign-source-out": (lambda lab: spoofed(lab, "10.9.9.9", lab.internet, "203.0.113.1"),
-                           [r"ip saddr != 192\.168\.64\.0/24 drop"], {}, {}),
+                           FOREIGN_IPV4, {}, {}),
     "foreign-source-out-ipv6": (
         lambda lab: spoofed(lab, "2001:db8:9::9", lab.internet, "2001:db8:1::1"),
-        [r"ip6 saddr != fd12:3456:789a:1::/64 drop"], {}, {}),
+        FOREIGN_IPV6, {}, {}),
     "foreign-source-in": (lambda lab: spoofed(lab, "10.9.9.9", lab.host, "192.168.64.1"),
-                          [r"ip saddr != 192\.168\.64\.0/24 drop"], {}, {}),
+                          FOREIGN_IPV4, {}, {}),
     "foreign-source-in-ipv6": (lambda lab: spoofed(lab, "2001:db8:9::9", lab.host, ULA),
-                               [r"ip6 saddr != \{ ::, fd12:3456:789a:1::/64.* drop"], {}, {}),
+                               FOREIGN_IPV6, {}, {}),
     "host-loopback": (loopback_service, [r"ip daddr 127\.0\.0\.0/8 drop"], {}, {}),
     "uplink-to-vm": (through_host(internet, "192.168.64.2", vm(0)), [r"drop"], {}, {}),
     "uplink-to-vm-ipv6": (through_host(internet, "fd12:3456:789a:1::10", vm(0)), [r"drop"],
