@@ -86,6 +86,8 @@ void rule_others(NftTable& table, NftChain& others, const RuleConfig& config) {
     drop_from_others(others.rule().ip_saddr(*config.vm_ipv4), config);
     drop_from_others(others.rule().arp_saddr_ip(*config.vm_ipv4), config);
   }
+  // Another VM may have spoken from this MAC before (kPortMacsSet), while it was nobody's.
+  drop_from_others(others.rule().in(kArpSenderMac, kVmMacsSet), config);
   table.set(own_ipv6_set(config, kMaxVmMacs));
   table.set(own_targets_set(config, kMaxVmMacs));
   drop_from_others(others.rule().in(kIp6Source, kOwnIpv6Set), config);

@@ -3,14 +3,16 @@
 As in frame_attacks.py: VM 0 attacks VM 1, and succeeds where VM 1 is sent its bytes, or what was meant
 for VM 1 goes to VM 0.
 """
+import contextlib
+
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
                                 ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, ICMPv6NDOptUnknown, IPv6,
                                 IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop)
 from scapy.layers.l2 import ARP, Ether
 
-from support.frame_attacks import (ALL_NODES_MAC, ARP_MAC_RULE, GATEWAY_MAC, ND_HEADER_RULE, ULA,
-                                   marker)
+from support.frame_attacks import (ALL_NODES_MAC, ARP_MAC_RULE, GATEWAY_MAC, LOCAL_TYPE, ND_HEADER_RULE,
+                                   ULA, marker, to_all)
 from support.rules_lab import GATEWAY_LL
 
 GATEWAY = "192.168.64.1"
@@ -173,6 +175,19 @@ def everybodys_mac(_victim):
     return EVERYBODY
 
 
+def once_it_spoke_from_there(attack):
+    """VM 0 has used VM 1's MAC while that one was away."""
+    def after_that(lab):
+        sender, victim = lab.vms[:2]
+        come_back = lab.away(1)
+        with contextlib.closing(lab.bridge_socket()) as host:
+            assert lab.delivered(sender, to_all(sender, type=LOCAL_TYPE, src=victim.mac), [host])
+            come_back()
+            assert lab.delivered(victim, to_all(victim, type=LOCAL_TYPE), [host])
+        return attack(lab)
+    return after_that
+
+
 def is_forgotten(lab):
     """VM 0 has a MAC of its own choice, which the bridge forgets while the host knows it."""
     sender, victim = lab.vms[:2]
@@ -190,6 +205,7 @@ CLAIMED_ARP = CLAIMED.format("arp saddr ip")
 CLAIMED_IPV6 = CLAIMED.format("ip6 saddr")
 CLAIMED_TARGET = CLAIMED.format("icmpv6 type nd-neighbor-advert @th,64,128")
 CLAIMED_TENTATIVE = CLAIMED.format("icmpv6 type nd-neighbor-solicit ip6 saddr :: @th,64,128")
+USED_ARP_MAC_RULE = r"arp saddr ether @vm_macs iifgroup .* drop"
 TO_VM_RULE = r'oifname "vmnet-tap\d" ether daddr & .* drop'
 TO_VM_IPV6_RULE = r'oifname "vmnet-tap\d" ip6 daddr .* drop'
 
@@ -221,6 +237,9 @@ MAC_ATTACKS = {
         says_by_neighbour_discovery(solicit, victims_mac,
                                     option=[ICMPv6NDOptUnknown(type=253, len=1, data=bytes(6))]),
         [TO_VM_IPV6_RULE]),
+    "arp-to-absent": (once_it_spoke_from_there(says_by_arp(victims_mac)), [USED_ARP_MAC_RULE]),
+    "solicit-to-absent": (
+        once_it_spoke_from_there(says_by_neighbour_discovery(solicit, victims_mac)), [TO_VM_IPV6_RULE]),
     "forgotten-mac": (is_forgotten, [TO_VM_RULE]),
 }
 

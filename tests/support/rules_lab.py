@@ -82,6 +82,7 @@ class Rules:
     """A running rules_tool that holds one helper's rules, all of them or some not."""
 
     def __init__(self, host, arguments, omit=()):
+        self.made_of = host, arguments, omit
         command = ["weakened", ",".join(omit)] if omit else ["rules"]
         self.process = host.popen([str(RULES_TOOL), *command, *arguments], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE)
@@ -178,6 +179,15 @@ class Lab:
             self.rules.append(Rules(self.host, vm.rule_arguments(**settings), omit))
         for network in self.networks:  # what the host has learned is forgotten as well
             self.host.run(f"ip neigh flush dev {network.bridge}")
+
+    def away(self, number):
+        """VM `number` is not there; the result, called, brings it back with the rules that it had."""
+        rules = self.rules[number]
+        rules.close()
+
+        def come_back():
+            self.rules[number] = Rules(*rules.made_of)
+        return come_back
 
     def remove_rules(self):
         for rules in self.rules:
