@@ -30,7 +30,10 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 def home() -> pathlib.Path:
     given = os.environ.get("VMNET_HOME")
-    return pathlib.Path(given).absolute() if given else pathlib.Path.home() / ".vmnet-helper"
+    try:
+        return pathlib.Path(given).absolute() if given else pathlib.Path.home() / ".vmnet-helper"
+    except RuntimeError:
+        raise Failure("no home folder is known: set HOME, or VMNET_HOME to where VMs are to be") from None
 
 
 def check_name(name: str) -> str:

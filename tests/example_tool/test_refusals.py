@@ -117,3 +117,12 @@ def test_creation_that_was_killed(example):
     assert example("stop", "vm").stdout == "vm is not running\n"
     assert example("delete", "vm").stdout == "Deleted vm\n"
     assert not folder.exists()
+
+
+def test_user_without_a_home(example):
+    """As a service or a container runs it: no HOME, no entry in /etc/passwd."""
+    done = subprocess.run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "/usr/bin/python3",
+                           REPOSITORY / "example", "list"], text=True, stdin=subprocess.DEVNULL,
+                          capture_output=True, check=False, env={"PATH": "/usr/bin:/bin"})
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1, "", "example: no home folder is known: set HOME, or VMNET_HOME to where VMs are to be\n")
