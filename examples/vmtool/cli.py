@@ -19,7 +19,7 @@ from .machine import Machine, all_machines, check_name
 from .network import CONNECTIONS
 from .options import Options, add_helper_options
 from .process import send
-from .report import Failure, complain, step
+from .report import Failure, answer, complain, open_standard_streams, step
 from .session import Session
 
 COMMANDS = ("list", "ssh", "stop", "delete", "logs")
@@ -148,7 +148,7 @@ def list_machines() -> int:
                      machine.settings.get("source", "-")))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
-        step("  ".join([*(f"{text:{width}}" for text, width in zip(row, widths)), row[-1]]))
+        answer("  ".join([*(f"{text:{width}}" for text, width in zip(row, widths)), row[-1]]) + "\n")
     return 0
 
 
@@ -217,6 +217,7 @@ def command(name: str, words: list[str]) -> int:
 
 def main() -> int:
     words = sys.argv[1:]
+    open_standard_streams()
     try:
         if sys.version_info < (3, 9):
             raise Failure("Python 3.9 or newer is needed")
@@ -230,7 +231,6 @@ def main() -> int:
         complain(str(failure))
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except OSError as error:
         complain(f"{error.filename or 'the system'}: {error.strerror or error}")

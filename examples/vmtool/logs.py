@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pathlib
-import sys
 import time
 
 from .machine import Machine
+from .report import answer
 
 NAMES = ("helper", "driver", "console")
 
@@ -47,10 +47,9 @@ def show_logs(machine: Machine, which: str | None, follow: bool) -> int:
             if not data:
                 continue
             if len(tails) > 1 and tail is not last:
-                sys.stdout.write(f"==> {tail.path.name} <==\n")
+                answer(f"==> {tail.path.name} <==\n")
             last = tail
-            sys.stdout.write(readable(data))
-        sys.stdout.flush()
+            answer(readable(data))
         if not follow:
             return 0
         time.sleep(0.3)

@@ -19,6 +19,31 @@ def step(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def answer(text: str) -> None:
+    """Prints what a command was asked for: that it cannot be written is a failure."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough
+            raise
+        raise Failure(f"cannot write to standard output: {error.strerror}") from None
+
+
+def open_standard_streams() -> None:
+    """What is closed stays so for writers, but no file of ours becomes descriptor 0, 1 or 2. What a
+    terminal's encoding has no character for is shown as a number."""
+    for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+    sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def complain(text: str) -> None:
     """One line, whatever the text holds: programs' messages are quoted in it."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
