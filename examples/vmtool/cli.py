@@ -38,13 +38,13 @@ VMNET_RUN name the programs where they are not installed."""
 
 
 def count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 512:
+    if not text.isdecimal() or len(text) > 3 or not 1 <= int(text) <= 512:
         raise argparse.ArgumentTypeError(f"'{text}': give a number from 1 to 512")
     return int(text)
 
 
 def seconds(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or not 1 <= len(text) <= 9 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}': give a number of seconds")
     return int(text)
 

@@ -52,7 +52,7 @@ def test_dns_that_the_helper_cannot_tell(monkeypatch, platform, words):
     ["--cpus", "0"], ["--cpus", "x"], ["--cpus", "513"], ["--memory", "1"], ["--memory", "lots"],
     ["--distro", "plan9"], ["--image", "a", "--distro", "debian"], ["--connection", "carrier-pigeon"],
     ["--user", "root; x"], ["--user", "-x"], ["--user", "Me"], ["--timeout", "0"], ["--driver", "xen"],
-    ["--nonsense"], ["--oper", "host"], ["second"]])
+    ["--timeout", "9" * 400], ["--timeout", "²"], ["--cpus", "²"], ["--nonsense"], ["--oper", "host"], ["second"]])
 def test_refused(words):
     with pytest.raises(Failure):
         parse(*words)
