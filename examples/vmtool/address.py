@@ -29,6 +29,14 @@ class StaticAddress:
     dns: list[str] = field(default_factory=list)
 
 
+def is_server(text: str) -> bool:
+    """An address that a VM can ask: not the host's loopback, nor one of a link of the host's."""
+    try:
+        return "%" not in text and not ipaddress.ip_address(text).is_loopback
+    except ValueError:
+        return False
+
+
 def host_resolvers() -> list[str]:
     """The host's DNS servers but for those that listen on its loopback alone."""
     for name in RESOLVERS:
@@ -39,10 +47,8 @@ def host_resolvers() -> list[str]:
         found = []
         for line in lines:
             words = line.split()
-            if len(words) > 1 and words[0] == "nameserver":
-                server = words[1].split("%")[0]
-                if not ipaddress.ip_address(server).is_loopback and server == words[1]:
-                    found.append(server)
+            if len(words) > 1 and words[0] == "nameserver" and is_server(words[1]):
+                found.append(words[1])
         if found:
             return found
     return []

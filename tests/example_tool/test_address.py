@@ -40,6 +40,15 @@ ci-info: |   lo   | True |   127.0.0.1   |   255.0.0.0   |  host  |         .   
 """
 
 
+def test_resolvers_that_a_vm_can_ask(tmp_path, monkeypatch):
+    """What is no address is passed over, as the C library does."""
+    file = tmp_path / "resolv.conf"
+    file.write_text("nameserver resolver.example\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\n"
+                    "nameserver\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n")
+    monkeypatch.setattr(address, "RESOLVERS", ("/nowhere", str(file)))
+    assert address.host_resolvers() == ["192.0.2.53", "2001:db8::53"]
+
+
 def test_macos_leases():
     assert address.leased(LEASES, MAC) == "192.168.64.3"  # the newest of this MAC
     assert address.leased(LEASES, "0a:76:6d:01:88:1b") is None
