@@ -235,5 +235,3 @@ def main() -> int:
     except OSError as error:
         complain(f"{error.filename or 'the system'}: {error.strerror or error}")
         return 1
-    except KeyboardInterrupt:
-        return 130

@@ -35,14 +35,17 @@ class Session:
         self.vm: Running | None = None
         self.static: address.StaticAddress | None = None
         self.answered = False
+        self.taken = False
 
     def run(self) -> int:
         """Returns the exit status: 0 where the VM or the user ended a run that worked."""
         INTERRUPTS.watch()
-        if not self.machine.take(make=True):
-            raise Failure(f"{self.machine.name} is running: './example ssh {self.machine.name}', "
-                          f"'./example stop {self.machine.name}'")
         try:
+            with INTERRUPTS.held():
+                self.taken = self.machine.take(make=True)
+            if not self.taken:
+                raise Failure(f"{self.machine.name} is running: './example ssh {self.machine.name}', "
+                              f"'./example stop {self.machine.name}'")
             if self.machine.clean_after_crash():
                 step("Ended what a killed run had left")
             self.machine.note_run(run=os.getpid())
@@ -139,6 +142,8 @@ class Session:
 
     def stop(self) -> None:
         INTERRUPTS.hold_for_good()
+        if not self.taken:
+            return
         if self.vm and not self.vm.ended():
             step("Stopping the VM")
             if self.driver.ask_to_stop(self.machine):
