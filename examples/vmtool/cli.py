@@ -182,7 +182,7 @@ def delete(name: str) -> int:
     if not machine.take():
         raise Failure(f"{name} is running: './example stop {name}' first")
     machine.clean_after_crash()
-    machine.delete()
+    machine.delete(wholly=True)
     machine.release()
     step(f"Deleted {name}")
     return 0

@@ -177,8 +177,9 @@ class Machine:
         self.forget_run()
         return bool(left)
 
-    def delete(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def delete(self, wholly: bool = False) -> None:
+        """`wholly`: fails, with the system's reason, where something cannot be removed."""
+        shutil.rmtree(self.folder, ignore_errors=not wholly)
 
 
 def all_machines() -> list[Machine]:

@@ -1,7 +1,9 @@
 """What a start looks for before it downloads or makes anything: one line, status 1, nothing left."""
 
 import os
+import pathlib
 import subprocess
+import tempfile
 
 import pytest
 from conftest import REPOSITORY
@@ -126,3 +128,18 @@ def test_user_without_a_home(example):
                           capture_output=True, check=False, env={"PATH": "/usr/bin:/bin"})
     assert (done.returncode, done.stdout, done.stderr) == (
         1, "", "example: no home folder is known: set HOME, or VMNET_HOME to where VMs are to be\n")
+
+
+def test_vm_that_cannot_be_removed():
+    """As one that was made through sudo: "Deleted" was said, and it was still there."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:
+        folder = pathlib.Path(home) / "vms" / "vm"
+        folder.mkdir(parents=True)
+        os.chmod(home, 0o755)
+        os.chown(folder, 54321, 54321)
+        done = subprocess.run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups",
+                               "/usr/bin/python3", REPOSITORY / "example", "delete", "vm"], text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                              env={"PATH": "/usr/bin:/bin", "VMNET_HOME": home})
+        assert (done.returncode, done.stdout, done.stderr) == (
+            1, "", f"example: {folder}: Permission denied\n")
