@@ -113,7 +113,8 @@ def interface_of(running: Running) -> dict:
     if not line:
         running.wait(5)
         reason = reason_in(running.log)
-        if "sudo:" in reason and "password" in reason:
+        # Who may use sudo in general, but has no rule for this, is refused --close-from (-C).
+        if "sudo:" in reason and ("password" in reason or "-C option" in reason):
             reason += "; the sudoers rule is missing or you are not in its group, see docs/install.md"
         raise Failure(f"{running.name} failed: {reason or running.why()}")
     try:

@@ -7,6 +7,9 @@ import tempfile
 
 import pytest
 from conftest import REPOSITORY
+from vmtool import network
+from vmtool.process import Running
+from vmtool.report import Failure
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ user@host"
 
@@ -143,3 +146,14 @@ def test_vm_that_cannot_be_removed():
                               env={"PATH": "/usr/bin:/bin", "VMNET_HOME": home})
         assert (done.returncode, done.stdout, done.stderr) == (
             1, "", f"example: {folder}: Permission denied\n")
+
+
+@pytest.mark.parametrize("said", ["sudo: a password is required",
+                                  "sudo: you are not permitted to use the -C option"])
+def test_sudo_that_refuses(tmp_path, said):
+    """Without the delivered rule: what is missing is said, whatever else the user may do by sudo."""
+    helper = Running("vmnet-helper", ["sh", "-c", f"echo '{said}' >&2; exit 1"], tmp_path / "log",
+                     stdout=subprocess.PIPE)
+    with pytest.raises(Failure, match=f"{said}; the sudoers rule is missing .*docs/install.md"):
+        network.interface_of(helper)
+    helper.stop()
