@@ -91,10 +91,10 @@ def start_parser() -> Parser:
                        "ssh to work")
     made.add_argument("--checksum", type=parse_checksum, metavar="sha256:HEX", help="of the image; --distro has the "
                       "distributor's")
-    made.add_argument("--arch", choices=ARCHITECTURES, default=host_arch.name(),
-                      help="default: %(default)s, this machine's; others are emulated")
-    made.add_argument("--firmware", choices=("auto", "bios", "uefi"), default="auto",
-                      help="QEMU's; auto: UEFI where the image or the architecture needs it")
+    made.add_argument("--arch", choices=ARCHITECTURES,
+                      help=f"default: {host_arch.name()}, this machine's; others are emulated")
+    made.add_argument("--firmware", choices=("auto", "bios", "uefi"),
+                      help="QEMU's; auto, the default: UEFI where the image or the architecture needs it")
     kept = parser.add_argument_group("the VM, kept until given again")
     kept.add_argument("--driver", choices=sorted(DRIVERS), help=f"default: {default_driver()}")
     kept.add_argument("--cpus", type=count, metavar="N", help="default: 2")

@@ -7,7 +7,7 @@ import pathlib
 
 from . import disk, images, network, seed, ssh
 from .distributions import DISTRIBUTIONS, Image
-from .drivers import Driver, driver
+from .drivers import Driver, driver, host_arch
 from .machine import Machine, home, read_json, write_json
 from .report import Failure, step
 
@@ -94,18 +94,19 @@ def create(machine: Machine, arguments) -> Driver:
     check_image(arguments.image)
     size = arguments.disk_size or disk.parse_size(DEFAULT_DISK, "--disk-size")
     chosen = driver(arguments.driver)
+    arch, firmware = arguments.arch or host_arch.name(), arguments.firmware or "auto"
     given = {name: getattr(arguments, name) for name in KEPT if getattr(arguments, name) is not None}
     machine.new_settings(**{**DEFAULTS, "user": first_user(arguments), **given},
                          source=source(arguments), distribution="" if arguments.image is not None else
-                         arguments.distro or DEFAULT_DISTRIBUTION, arch=arguments.arch,
-                         firmware=arguments.firmware, disk_format=chosen.disk_format)
+                         arguments.distro or DEFAULT_DISTRIBUTION, arch=arch,
+                         firmware=firmware, disk_format=chosen.disk_format)
     try:
         chosen.require(machine, arguments.connection)
         disk.qemu_img()
         require(machine, arguments.connection)
-        image = fetch(arguments, arguments.arch)
+        image = fetch(arguments, arch)
         disk.create(image, machine.disk(), chosen.disk_format, size)
-        machine.settings["firmware"] = choose_firmware(machine, arguments.firmware)
+        machine.settings["firmware"] = choose_firmware(machine, firmware)
         chosen.require(machine, arguments.connection)
         ssh.prepare(machine)
         machine.save()
@@ -120,6 +121,11 @@ def change(machine: Machine, arguments) -> Driver:
     if (arguments.image is not None or arguments.distro) and source(arguments) != machine.settings["source"]:
         raise Failure(f"{machine.name} was made of {machine.settings['source']}; delete it first "
                       f"(./example delete {machine.name}) or take another name")
+    for name in ("arch", "firmware"):
+        given, has = getattr(arguments, name), machine.settings[name]
+        if given not in (None, "auto", has):
+            raise Failure(f"--{name} {given}: {machine.name} was made with {has}; delete it first "
+                          f"(./example delete {machine.name}) or take another name")
     for name in KEPT:
         if getattr(arguments, name) is not None:
             machine.settings[name] = getattr(arguments, name)

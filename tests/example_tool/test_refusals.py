@@ -157,3 +157,20 @@ def test_sudo_that_refuses(tmp_path, said):
     with pytest.raises(Failure, match=f"{said}; the sudoers rule is missing .*docs/install.md"):
         network.interface_of(helper)
     helper.stop()
+
+
+@pytest.mark.parametrize("words, line", [
+    (["--firmware", "uefi"], "--firmware uefi: vm was made with bios; delete it first "
+                             "(./example delete vm) or take another name"),
+    (["--arch", "aarch64"], "--arch aarch64: vm was made with x86_64; delete it first "
+                            "(./example delete vm) or take another name"),
+    (["--firmware", "auto", "--arch", "x86_64"], None), (["--firmware", "bios"], None)])
+def test_what_is_decided_when_a_vm_is_created(example, words, line):
+    """They were left out of account, silently."""
+    folder = example.home / "vms" / "vm"
+    folder.mkdir(parents=True)
+    (folder / "vm.json").write_text(
+        '{"interface_id": "x", "driver": "qemu", "cpus": 1, "memory": 64, "user": "vm", "source": "debian",'
+        ' "distribution": "debian", "arch": "x86_64", "firmware": "bios", "disk_format": "qcow2"}')
+    done = example("vm", *words)
+    assert done.returncode == 1 and (done.stderr == f"example: {line}\n") == (line is not None), done.stderr
