@@ -52,8 +52,8 @@ def public_key(machine: Machine) -> str:
 
 
 def literal(path: pathlib.Path) -> str:
-    """A path as ssh takes it: % starts a token there."""
-    return str(path).replace("%", "%%")
+    """A path as ssh takes it between quotes: % starts a token there."""
+    return str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
 
 
 def command(machine: Machine, address: str, words: list[str]) -> list[str]:

@@ -96,7 +96,7 @@ def test_image(machine, program, monkeypatch):
 
 def test_ssh_takes_every_folder(tmp_path, monkeypatch):
     """ssh itself says what it makes of the options (-G)."""
-    monkeypatch.setenv("VMNET_HOME", str(tmp_path / "a 'b' 100%d $(c)"))
+    monkeypatch.setenv("VMNET_HOME", str(tmp_path / "a 'b' \"c\" d\\e 100%d $(f)"))
     made = Machine("vm")
     made.folder.mkdir(parents=True)
     made.new_settings(user="vm")
