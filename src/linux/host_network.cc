@@ -15,6 +15,8 @@
 #include "linux/forwarding.h"
 #include "linux/identity.h"
 #include "linux/neighbours.h"
+#include "linux/nft_values.h"
+#include "linux/own_addresses.h"
 #include "linux/tap.h"
 #include "wire/split.h"
 
@@ -222,10 +224,25 @@ Status HostNetwork::attach_tap() {
   auto rules = HelperRules::install(*netfilter_, rule_config());
   if (!rules) return pass(rules);
   rules_.emplace(std::move(*rules));
+  if (auto forgot = forget_earlier_claims(); !forgot) return forgot;
   auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
   if (!attached || config_.mode == Mode::kBridged) return attached;
   wait_until_operational(netlink_, bridge_);
   return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
+}
+
+// From now on the rules let no other VM name this one's MAC or have its addresses, but one may have
+// done so before.
+Status HostNetwork::forget_earlier_claims() {
+  if (config_.mode == Mode::kBridged) return {};
+  const RuleConfig rules = rule_config();
+  std::vector<std::vector<uint8_t>> addresses;
+  for (auto& own : own_ipv6_elements(rules, rules.vm_mac)) addresses.push_back(std::move(own.key));
+  if (rules.vm_ipv4) {
+    const auto bytes = big_endian(*rules.vm_ipv4);
+    addresses.emplace_back(bytes.begin(), bytes.end());
+  }
+  return forget_neighbours(netlink_, bridge_, rules.vm_mac, addresses);
 }
 
 // Whoever takes the device over says what it can do; until then the kernel leaves nothing

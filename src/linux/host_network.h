@@ -90,6 +90,7 @@ class HostNetwork {
   Status attach_to_shared_interface(const NetworkState& state);
   Status create_network(const NetworkState& state, NetworkRecord record);
   Status attach_tap();
+  Status forget_earlier_claims();
   Status attach_macvtap(const Link& lower);
   Status enable_uplinks();
   Status watch();

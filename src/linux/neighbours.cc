@@ -1,13 +1,11 @@
 #include "linux/neighbours.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
-#include <arpa/inet.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-
-#include "base/mac.h"
 
 namespace vmnet {
 namespace {
@@ -17,8 +15,14 @@ struct Neighbour {
   int master = 0;
   uint16_t state = 0;
   Mac mac;
-  Ipv4 address;
+  std::vector<uint8_t> address;  // as on the wire
 };
+
+Ipv4 ipv4(const std::vector<uint8_t>& bytes) {
+  uint32_t value = 0;
+  for (uint8_t byte : bytes) value = value << 8 | byte;
+  return {value};
+}
 
 Neighbour parse_neighbour(const nlmsghdr* message) {
   const auto* header = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(message));
@@ -28,7 +32,7 @@ Neighbour parse_neighbour(const nlmsghdr* message) {
     uint16_t size = mnl_attr_get_payload_len(attribute);
     switch (mnl_attr_get_type(attribute)) {
       case NDA_DST:
-        if (size == sizeof(uint32_t)) neighbour.address = {ntohl(mnl_attr_get_u32(attribute))};
+        neighbour.address.assign(bytes, bytes + size);
         break;
       case NDA_LLADDR:
         if (size == neighbour.mac.bytes.size()) {
@@ -71,10 +75,33 @@ Result<std::vector<Ipv4>> addresses_in_use(NetlinkSocket& netlink, int bridge) {
   std::vector<Ipv4> addresses;
   for (const Neighbour& neighbour : *known) {
     if (neighbour.device == bridge && present.contains(neighbour.mac)) {
-      addresses.push_back(neighbour.address);
+      addresses.push_back(ipv4(neighbour.address));
     }
   }
   return addresses;
+}
+
+Status forget_neighbours(NetlinkSocket& netlink, int bridge, const Mac& mac,
+                         const std::vector<std::vector<uint8_t>>& addresses) {
+  for (auto family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+    auto known = list_neighbours(netlink, family);
+    if (!known) return pass(known);
+    for (const Neighbour& neighbour : *known) {
+      if (neighbour.device != bridge || (neighbour.state & (NUD_PERMANENT | NUD_NOARP)) != 0)
+        continue;
+      bool meant = neighbour.mac == mac ||
+                   std::ranges::find(addresses, neighbour.address) != addresses.end();
+      if (!meant) continue;
+      NetlinkMessage message(RTM_DELNEIGH, 0);
+      auto* header = message.add_family_header<ndmsg>();
+      header->ndm_family = family;
+      header->ndm_ifindex = bridge;
+      message.put_bytes(NDA_DST, neighbour.address.data(), neighbour.address.size());
+      auto deleted = netlink.request(message, "cannot have the host forget a neighbour");
+      if (!deleted && deleted.error().os_errno != ENOENT) return deleted;
+    }
+  }
+  return {};
 }
 
 }  // namespace vmnet

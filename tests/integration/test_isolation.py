@@ -95,6 +95,43 @@ def test_the_gateway_answers_who_asked(plug_either):
     second.ping6(gateway, router)
 
 
+@pytest.fixture
+def absent(host, plug_either):
+    """A VM, and another one that is away: what it had, and a call that brings it back."""
+    options = (ISOLATED, "--interface-id=5c0e7bd8-6d5f-4bb5-9f62-0e9d6ad3a1f4")
+    first, second = pair(plug_either, (ISOLATED,), options)
+    for guest in (first, second):
+        router = guest.autoconfigure()
+        guest.gateway6 = router[ICMPv6NDOptPrefixInfo].prefix + "1"
+    second.helper.stop()
+    host.run("ip", "neigh", "flush", "dev", "vmnet-shared0")
+    return first, second, lambda: plug_either(*options)
+
+
+def test_a_mac_named_in_its_absence_leads_to_no_vm(absent):
+    first, second, come_back = absent
+    first.send(Ether(dst=BROADCAST, src=second.mac) /
+               ARP(op=1, hwsrc=second.mac, psrc=first.ip, pdst=first.gateway))
+    first.send(Ether(dst=first.gateway_mac, src=second.mac) /
+               IPv6(src=first.ip6, dst=first.gateway6, hlim=255) /
+               ICMPv6ND_NS(tgt=first.gateway6) / ICMPv6NDOptSrcLLAddr(lladdr=second.mac))
+    second = come_back()
+    first.send(first.packet_to(first.gateway, ICMP() / b"reflected", first.gateway_mac))
+    first.send(Ether(dst=first.gateway_mac, src=first.mac) / IPv6(src=first.ip6, dst=first.gateway6) /
+               ICMPv6EchoRequest(data=b"reflected"))
+    second.expect_none(lambda p: b"reflected" in bytes(p), what="an answer for the other VM")
+
+
+def test_an_address_used_in_its_absence_leads_to_its_vm(host, absent):
+    first, second, come_back = absent
+    for address in (second.ip6, second.link_local):
+        first.neighbour(first.gateway6, source=address)
+    come_back()
+    for address in (second.ip6, second.link_local + "%vmnet-shared0"):
+        host.run("ping", "-c", "1", "-W", "1", address, check=False)
+    first.expect_none(lambda p: ICMPv6EchoRequest in p, what="a packet for the other VM")
+
+
 def test_hairpin_with_a_host_that_forwards(host, plug_either):
     host.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__send_redirects=0)
     first, second = pair(plug_either, (ISOLATED,), (ISOLATED,))
