@@ -74,7 +74,8 @@ Result<HelperRules> HelperRules::install(NetlinkSocket& socket, const RuleConfig
 }
 
 Result<bool> HelperRules::add_vm_mac(const Mac& mac) {
-  if (is_vm_mac(mac) || std::ranges::find(vm_macs_, mac) != vm_macs_.end()) return true;
+  if (is_vm_mac(mac) || is_virtual_router_mac(mac)) return true;
+  if (std::ranges::find(vm_macs_, mac) != vm_macs_.end()) return true;
   if (vm_macs_.size() >= kMaxVmMacs) return false;
   NftBatch batch;
   const NftTable table(NftFamily::kBridge, config_.tap);

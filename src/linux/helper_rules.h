@@ -67,7 +67,8 @@ class HelperRules {
 
   // A MAC that the VM uses beside its own (seen in the bridge's forwarding table): others may not
   // use it any more, unless it is a MAC made for some VM (kVmMacPrefix), which is that VM's alone
-  // to hold. False in the result: there are kMaxVmMacs already, the VM's problem alone.
+  // to hold, or a virtual router's, which moves. False in the result: there are kMaxVmMacs already,
+  // the VM's problem alone.
   Result<bool> add_vm_mac(const Mac& mac);
 
   // Replaces what is guarded; shared mode only (ignored otherwise).

@@ -34,6 +34,12 @@ bool is_vm_mac(const Mac& mac) {
   return std::equal(kVmMacPrefix.begin(), kVmMacPrefix.end(), mac.bytes.begin());
 }
 
+bool is_virtual_router_mac(const Mac& mac) {
+  constexpr std::array<uint8_t, 4> kPrefix{0x00, 0x00, 0x5e, 0x00};
+  return std::equal(kPrefix.begin(), kPrefix.end(), mac.bytes.begin()) &&
+         (mac.bytes[4] == 1 || mac.bytes[4] == 2);
+}
+
 Mac vm_mac(const Uuid& interface_id) {
   Mac mac;
   std::ranges::copy(kVmMacPrefix, mac.bytes.begin());

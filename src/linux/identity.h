@@ -28,6 +28,10 @@ inline constexpr std::array<uint8_t, 2> kVmMacPrefix = {0x76, 0x6d};
 bool is_vm_mac(const Mac& mac);
 Mac vm_mac(const Uuid& interface_id);
 
+// A virtual router's (RFC 5798: VRRP, for IPv4 and IPv6; CARP has the same): whichever of its
+// machines is up has it, so none can keep it.
+bool is_virtual_router_mac(const Mac& mac);
+
 // Where in a pool of `pool_size` addresses the search for this VM's address begins.
 uint32_t preferred_address_index(const Uuid& interface_id, uint32_t pool_size);
 

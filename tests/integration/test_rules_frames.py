@@ -87,6 +87,17 @@ def test_nobody_holds_a_mac_that_is_anothers(lab):
     assert not FRAME_ATTACKS["mac-of-another"][0](lab)
 
 
+@pytest.mark.parametrize("mac", ["00:00:5e:00:01:07", "00:00:5e:00:02:07"])
+def test_a_virtual_routers_mac_moves(lab, mac):
+    """VRRP and CARP: it is that machine's which is up."""
+    lab.install()
+    assert lab.rules[0].command(f"mac {mac}") == "ok"
+    for first, second in (lab.vms[:2], lab.vms[1::-1]):
+        assert lab.delivered(first, to_all(first, type=LOCAL_TYPE, src=mac), [second.raw])
+        announced = ARP(op=2, hwsrc=mac, psrc="192.168.64.99", pdst="192.168.64.99")
+        assert lab.delivered(first, to_all(first, announced, src=mac), [second.raw])
+
+
 DOCKERS_MAC = "02:42:ac:11:00:02"  # of the container that has 172.17.0.2, on every host
 
 
