@@ -183,7 +183,7 @@ Status Supervisor::wait_for_line() {
   return fail(fmt::format(
       "vmnet-helper did not start ({}){}",
       helper_.wait_status ? describe_end(*helper_.wait_status) : "it closed its standard output",
-      helper_through_sudo_ ? "; it was started through sudo, which needs a rule for it" : ""));
+      helper_through_sudo_ ? "; where sudo has refused it, its sudoers rule is missing" : ""));
 }
 
 Status Supervisor::print_line() {
