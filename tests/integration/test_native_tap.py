@@ -287,7 +287,10 @@ def test_kill_leaves_nothing_after_the_next_life(host, plug, plug_tap, way, vict
     if "persistent" in holding:
         guest.socket.persist()
     kept = "vmnet-" in host.run("nft", "list", "tables").stdout
-    pids = helper_processes() if victims == "everything" else [guest.helper.keeper()]
+    # The keeper first: it would clean up where the worker ends before it.
+    pids = [guest.helper.keeper()]
+    if victims == "everything":
+        pids += [pid for pid in helper_processes() if pid not in pids]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     if "closed" in holding:

@@ -14,8 +14,14 @@ pytestmark = pytest.mark.real_vm
 MAC = "0e:76:6d:00:00:0{}"
 
 
-@pytest.mark.parametrize("options", [(), ("--tap",)], ids=["socket", "tap"])
-@pytest.mark.parametrize("way", [SETUID_COPY, SUDO, CAPABLE_COPY], ids=lambda way: way.name)
+# Each way and each transport always, all their pairs in the slow tests.
+OFTEN = [(SETUID_COPY, ()), (SUDO, ("--tap",)), (CAPABLE_COPY, ())]
+SELDOM = [(SETUID_COPY, ("--tap",)), (SUDO, ()), (CAPABLE_COPY, ("--tap",))]
+
+
+@pytest.mark.parametrize("way, options", [
+    *OFTEN, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in SELDOM)],
+    ids=lambda value: getattr(value, "name", None) or ("tap" if value else "socket"))
 def test_network(lab, host, way, options):
     before = snapshot.host_state(host)
     with VirtualMachine(host, way, MAC.format(1), *options) as vm:

@@ -151,6 +151,7 @@ SPORT_RULE = r"udp sport .* drop"
 DPORT_RULE = r"udp dport .* drop"
 ARP_GATEWAY_RULE = r"arp saddr ip 192\.168\.64\.1 drop"
 ARP_OTHERS_RULE = r"arp saddr ip 192\.168\.64\.3 iifgroup .* drop"
+USED_ARP_MAC_RULE = r"arp saddr ether @vm_macs iifgroup .* drop"
 ARP_MAC_RULE = r"arp saddr ether != @vm_macs .* drop"
 ND_HEADER_RULE = r"icmpv6 type .* ip6 nexthdr != ipv6-icmp drop"
 GROUPS_RULE = r"ether daddr & .* drop"
@@ -193,7 +194,7 @@ FRAME_ATTACKS = {
                                            dst=ALL_NODES_MAC)), [r"ip6 saddr @own_ipv6 .* drop"]),
     "arp-names-mac-of-another": (
         reaches_others(lambda s, v: to_all(s, ARP(op=1, hwsrc=v.mac, psrc=s.ip, pdst=v.ip))),
-        [ARP_MAC_RULE]),
+        [ARP_MAC_RULE, USED_ARP_MAC_RULE]),
     "arp-names-everybody": (
         reaches_others(lambda s, v: to_all(s, ARP(op=1, hwsrc="ff:ff:ff:ff:ff:ff", psrc=s.ip, pdst=v.ip))),
         [ARP_MAC_RULE]),

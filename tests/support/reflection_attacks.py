@@ -12,7 +12,7 @@ from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, ICMPv6ND_NA, I
 from scapy.layers.l2 import ARP, Ether
 
 from support.frame_attacks import (ALL_NODES_MAC, ARP_MAC_RULE, GATEWAY_MAC, LOCAL_TYPE, ND_HEADER_RULE,
-                                   ULA, marker, to_all)
+                                   ULA, USED_ARP_MAC_RULE, marker, to_all)
 from support.rules_lab import GATEWAY_LL
 
 GATEWAY = "192.168.64.1"
@@ -205,7 +205,6 @@ CLAIMED_ARP = CLAIMED.format("arp saddr ip")
 CLAIMED_IPV6 = CLAIMED.format("ip6 saddr")
 CLAIMED_TARGET = CLAIMED.format("icmpv6 type nd-neighbor-advert @th,64,128")
 CLAIMED_TENTATIVE = CLAIMED.format("icmpv6 type nd-neighbor-solicit ip6 saddr :: @th,64,128")
-USED_ARP_MAC_RULE = r"arp saddr ether @vm_macs iifgroup .* drop"
 TO_VM_RULE = r'oifname "vmnet-tap\d" ether daddr & .* drop'
 TO_VM_IPV6_RULE = r'oifname "vmnet-tap\d" ip6 daddr .* drop'
 
@@ -222,7 +221,7 @@ CLAIM_ATTACKS = {
 # The same between any two VMs, isolated or not.
 MAC_ATTACKS = {
     "asks-as-everybody": (asks_as_everybody, [r"ip saddr 192\.168\.64\.255 drop"]),
-    "arp-to-victim": (says_by_arp(victims_mac), [ARP_MAC_RULE]),
+    "arp-to-victim": (says_by_arp(victims_mac), [ARP_MAC_RULE, USED_ARP_MAC_RULE]),
     "arp-to-all-ports": (says_by_arp(chosen_mac), [ARP_MAC_RULE, TO_VM_RULE]),
     "arp-to-everybody": (says_by_arp(everybodys_mac), [ARP_MAC_RULE]),
     "solicit-to-victim": (says_by_neighbour_discovery(solicit, victims_mac), [TO_VM_IPV6_RULE]),
