@@ -1,10 +1,9 @@
-# The end-to-end tests, in as many labs at a time as there are processors. Source it
-# after common.sh.
+# The end-to-end tests, in three labs at a time for two processors. Source it after common.sh.
 # shellcheck shell=bash disable=SC2154
 
-# What the tests wait for is mostly the kernel and time limits; a lab each for more shares than
-# processors would make those run out.
-shards=$(nproc)
+# What the tests wait for is mostly the kernel and time limits: a lab for each processor leaves a third
+# of them idle, twice as many labs make the limits run out.
+shards=$((($(nproc) * 3 + 1) / 2))
 [[ $shards -le 4 ]] || shards=4
 readonly shards
 readonly shard_logs="$repository/build/end-to-end"
