@@ -3,11 +3,8 @@
 #include <chrono>
 #include <utility>
 
-// clang-format off: netinet/in.h before linux/in.h, which the others bring along
-#include <netinet/in.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
-// clang-format on
 
 #include "linux/identity.h"
 #include "linux/own_addresses.h"
