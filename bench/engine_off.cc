@@ -11,7 +11,7 @@
 #include "forward/to_vm.h"
 #include "forward/vm_socket.h"
 #include "forward/wake_up.h"
-#include "linux/tap.h"
+#include "linux/device/tap.h"
 #include "tool.h"
 
 namespace vmnet {

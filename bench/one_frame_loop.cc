@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "base/unique_fd.h"
-#include "forward/datagrams.h"
+#include "platform/datagrams.h"
 #include "tool.h"
 
 namespace {

@@ -8,8 +8,8 @@
 #include <chrono>
 
 #include "base/unique_fd.h"
-#include "forward/peer_watch.h"
 #include "forward/vm_socket.h"
+#include "platform/peer_watch.h"
 
 namespace vmnet {
 

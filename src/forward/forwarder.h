@@ -9,11 +9,11 @@
 #include <cstddef>
 #include <optional>
 
-#include "forward/endpoint.h"
-#include "forward/frame_batch.h"
-#include "forward/frame_responder.h"
 #include "forward/stats.h"
 #include "forward/transform.h"
+#include "platform/endpoint.h"
+#include "platform/frame_batch.h"
+#include "platform/frame_responder.h"
 
 namespace vmnet {
 

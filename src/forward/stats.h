@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "forward/endpoint.h"
+#include "platform/endpoint.h"
 
 namespace vmnet {
 

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "forward/data_path.h"
-#include "forward/frame_responder.h"
 #include "forward/transform.h"
+#include "platform/frame_responder.h"
 #include "wire/merge.h"
 #include "wire/path_mtu.h"
 

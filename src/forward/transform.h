@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "forward/frame_batch.h"
+#include "platform/frame_batch.h"
 
 namespace vmnet {
 

@@ -5,7 +5,7 @@
 
 #include <sys/socket.h>
 
-#include "network/config.h"
+#include "platform/config.h"
 
 namespace vmnet {
 namespace {

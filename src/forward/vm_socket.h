@@ -20,11 +20,11 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "forward/datagrams.h"
-#include "forward/endpoint.h"
-#include "forward/frame_responder.h"
 #include "forward/stats.h"
 #include "forward/wake_up.h"
+#include "platform/datagrams.h"
+#include "platform/endpoint.h"
+#include "platform/frame_responder.h"
 
 namespace vmnet {
 

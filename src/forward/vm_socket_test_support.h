@@ -17,21 +17,13 @@
 #include <sys/un.h>
 
 #include "base/unique_fd.h"
-#include "forward/frame_batch.h"
 #include "forward/stats.h"
 #include "forward/vm_socket.h"
+#include "platform/frame_batch_test_support.h"
 
 namespace vmnet::testing {
 
-using Frame = std::vector<uint8_t>;
-
 inline constexpr std::chrono::seconds kLongEnough{10};  // to fail rather than to hang
-
-inline Frame frame_of(size_t size, uint8_t fill) {
-  Frame frame(size);
-  std::ranges::fill(frame, fill);
-  return frame;
-}
 
 class TemporaryFolder {
  public:
@@ -138,15 +130,6 @@ inline std::vector<Frame> receive_all(int fd) {
     frames.emplace_back(buffer.begin(), buffer.begin() + size);
     if (size == 0 && frames.size() > 100000) return frames;  // end of file of a SEQPACKET
   }
-}
-
-inline std::vector<Frame> frames_in(ReceiveBatch& batch) {
-  std::vector<Frame> frames;
-  for (size_t i = 0; i < batch.count(); i++) {
-    auto frame = batch.frame(i);
-    frames.emplace_back(frame.begin(), frame.end());
-  }
-  return frames;
 }
 
 inline void fill(SendBatch& batch, const std::vector<Frame>& frames) {

@@ -7,7 +7,7 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "helper/option_reader.h"
-#include "network/config.h"
+#include "platform/config.h"
 
 namespace vmnet {
 

@@ -15,9 +15,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/signal_watch.h"
-#include "forward/datagrams.h"
-#include "forward/peer_watch.h"
 #include "forward/vm_socket.h"
 #include "helper/native_session.h"
 #include "helper/open_vm_socket.h"
@@ -25,9 +22,12 @@
 #include "helper/process.h"
 #include "helper/session.h"
 #include "helper/usage_text.h"
-#include "network/host_interface.h"
-#include "network/real_user.h"
-#include "network/sandbox.h"
+#include "platform/datagrams.h"
+#include "platform/host_interface.h"
+#include "platform/peer_watch.h"
+#include "platform/real_user.h"
+#include "platform/sandbox.h"
+#include "platform/signal_watch.h"
 
 namespace vmnet {
 namespace {

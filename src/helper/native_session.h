@@ -7,10 +7,10 @@
 #include <optional>
 
 #include "base/result.h"
-#include "forward/frame_responder.h"
-#include "forward/peer_watch.h"
 #include "helper/session_end.h"
-#include "network/host_interface.h"
+#include "platform/frame_responder.h"
+#include "platform/host_interface.h"
+#include "platform/peer_watch.h"
 
 namespace vmnet {
 

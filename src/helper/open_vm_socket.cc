@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "forward/datagrams.h"
+#include "platform/datagrams.h"
 
 namespace vmnet {
 namespace {

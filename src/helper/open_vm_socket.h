@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "network/socket_files.h"
+#include "platform/socket_files.h"
 
 namespace vmnet {
 

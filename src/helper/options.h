@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "network/config.h"
+#include "platform/config.h"
 
 namespace vmnet {
 

@@ -15,7 +15,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "base/descriptors.h"
+#include "platform/descriptors.h"
 
 // POSIX: declared by the program that wants it; glibc does all the same.
 extern char** environ;  // NOLINT(readability-redundant-declaration)

@@ -13,14 +13,14 @@
 #include "base/result.h"
 #include "forward/client_monitor.h"
 #include "forward/forwarder.h"
-#include "forward/peer_watch.h"
 #include "forward/to_host.h"
 #include "forward/to_vm.h"
 #include "forward/vm_socket.h"
 #include "forward/wake_up.h"
 #include "helper/session_end.h"
-#include "network/config.h"
-#include "network/host_interface.h"
+#include "platform/config.h"
+#include "platform/host_interface.h"
+#include "platform/peer_watch.h"
 
 namespace vmnet {
 

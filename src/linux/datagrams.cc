@@ -2,7 +2,7 @@
 // file repeats for every slot of a recvmmsg; a send to a closed datagram peer gives ECONNREFUSED
 // once, which also dissolves the connection, then ENOTCONN; POLLOUT comes back when a quarter of
 // the send buffer is in use.
-#include "forward/datagrams.h"
+#include "platform/datagrams.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "base/descriptors.h"
+#include "platform/descriptors.h"
 
 #include <algorithm>
 #include <cerrno>

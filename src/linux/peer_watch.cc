@@ -1,7 +1,7 @@
 // unix_diag (sock_diag(7)): UNIX_DIAG_PEER is the inode of the peer, 0 once the peer has been
 // closed, absent without a peer. It finds sockets of its own network namespace only (else: ENOENT)
 // and needs no privilege.
-#include "forward/peer_watch.h"
+#include "platform/peer_watch.h"
 
 #include <array>
 #include <cerrno>

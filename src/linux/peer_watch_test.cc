@@ -1,4 +1,4 @@
-#include "forward/peer_watch.h"
+#include "platform/peer_watch.h"
 
 #include <array>
 

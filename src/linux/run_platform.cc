@@ -1,4 +1,6 @@
 // vmnet-run's platform.h for Linux.
+#include "platform/run_platform.h"
+
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -18,7 +20,6 @@
 
 #include "base/parse.h"
 #include "base/unique_fd.h"
-#include "run/platform.h"
 
 namespace vmnet {
 namespace {

@@ -1,4 +1,4 @@
-#include "base/signal_watch.h"
+#include "platform/signal_watch.h"
 
 #include <cerrno>
 

@@ -2,7 +2,7 @@
 // SO_SNDBUF is the largest datagram and the receiver's SO_RCVBUF the queue; a full queue is ENOBUFS
 // and raises no event when it empties. No datagram tells its sender's ids. The caller ignores
 // SIGPIPE: there is no MSG_NOSIGNAL.
-#include "forward/datagrams.h"
+#include "platform/datagrams.h"
 
 #include <algorithm>
 #include <array>

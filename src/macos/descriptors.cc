@@ -1,5 +1,5 @@
 // macOS has no close_range, and no O_PATH.
-#include "base/descriptors.h"
+#include "platform/descriptors.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -10,8 +10,8 @@
 #include "base/mac.h"
 #include "base/result.h"
 #include "base/uuid.h"
-#include "network/config.h"
-#include "network/description.h"
+#include "platform/config.h"
+#include "platform/description.h"
 
 namespace vmnet {
 

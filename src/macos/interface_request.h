@@ -4,7 +4,7 @@
 #include "base/result.h"
 #include "base/uuid.h"
 #include "macos/xpc_object.h"
-#include "network/config.h"
+#include "platform/config.h"
 
 namespace vmnet {
 

@@ -5,7 +5,7 @@
 #include <vmnet/vmnet.h>
 
 #include "base/result.h"
-#include "network/description.h"
+#include "platform/description.h"
 
 namespace vmnet {
 

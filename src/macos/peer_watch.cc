@@ -1,5 +1,5 @@
 // A datagram socket whose peer has closed is no longer connected, which getpeername(2) tells.
-#include "forward/peer_watch.h"
+#include "platform/peer_watch.h"
 
 #include <cerrno>
 

@@ -1,4 +1,6 @@
 // vmnet-run's platform.h for macOS.
+#include "platform/run_platform.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -9,7 +11,6 @@
 #include <unistd.h>
 
 #include "macos/system_version.h"
-#include "run/platform.h"
 
 namespace vmnet {
 namespace {

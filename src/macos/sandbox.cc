@@ -2,7 +2,7 @@
 // vmnet.framework needs of the system while frames flow is nobody's promise. What protects the
 // system is that the process has become the user by then (privileges.cc).
 
-#include "network/sandbox.h"
+#include "platform/sandbox.h"
 
 namespace vmnet {
 

@@ -1,5 +1,5 @@
 // kqueue(2): EVFILT_SIGNAL counts signals of the process, blocked and ignored ones too.
-#include "base/signal_watch.h"
+#include "platform/signal_watch.h"
 
 #include <cerrno>
 

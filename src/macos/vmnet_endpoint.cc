@@ -10,7 +10,7 @@
 #include <cstring>
 #include <thread>
 
-#include "network/config.h"
+#include "platform/config.h"
 
 namespace vmnet {
 namespace {

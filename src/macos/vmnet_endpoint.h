@@ -8,9 +8,9 @@
 #include <sys/uio.h>
 #include <vmnet/vmnet.h>
 
-#include "forward/endpoint.h"
 #include "forward/wake_up.h"
 #include "macos/interface_parameters.h"
+#include "platform/endpoint.h"
 
 namespace vmnet {
 

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
-#include "run/platform.h"
+#include "platform/run_platform.h"
 
 namespace vmnet {
 namespace {

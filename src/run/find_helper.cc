@@ -10,7 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "run/platform.h"
+#include "platform/run_platform.h"
 
 namespace vmnet {
 namespace {

@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/descriptors.h"
 #include "base/log.h"
 #include "helper/usage_text.h"
+#include "platform/descriptors.h"
+#include "platform/run_platform.h"
 #include "run/find_helper.h"
-#include "run/platform.h"
 #include "run/replaceable.h"
 #include "run/run_options.h"
 #include "run/supervisor.h"

@@ -19,11 +19,11 @@
 
 #include "base/descriptor_passing.h"
 #include "base/log.h"
-#include "base/signal_watch.h"
 #include "base/unique_fd.h"
+#include "platform/run_platform.h"
+#include "platform/signal_watch.h"
 #include "run/child_process.h"
 #include "run/helper_line.h"
-#include "run/platform.h"
 #include "run/socket_pair.h"
 #include "run/terminal.h"
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "expect.h"
-#include "linux/dns_servers.h"
-#include "linux/network_record.h"
-#include "network/real_user.h"
+#include "linux/host/dns_servers.h"
+#include "linux/host/network_record.h"
+#include "platform/real_user.h"
 
 using vmnet::fuzz::expect;
 

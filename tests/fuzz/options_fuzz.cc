@@ -1,6 +1,6 @@
 // The command lines of vmnet-helper and vmnet-run. Arguments are separated by zero bytes, as in
 // /proc/PID/cmdline. Holds that a refusal is one printable line that says something, and that what
-// is accepted keeps the promises of network/config.h.
+// is accepted keeps the promises of platform/config.h.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

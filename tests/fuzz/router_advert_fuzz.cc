@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "expect.h"
+#include "forward/local_services.h"
 #include "frame_mutator.h"
-#include "network/local_services.h"
 
 using vmnet::fuzz::expect;
 

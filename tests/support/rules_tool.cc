@@ -21,13 +21,13 @@
 #include <fmt/format.h>
 
 #include "base/parse.h"
-#include "linux/bridge_rules.h"
-#include "linux/firewall_check.h"
-#include "linux/helper_rules.h"
-#include "linux/ingress_rules.h"
-#include "linux/network_lock.h"
-#include "linux/nft_batch.h"
-#include "linux/routing_rules.h"
+#include "linux/host/firewall_check.h"
+#include "linux/host/network_lock.h"
+#include "linux/nft/batch.h"
+#include "linux/rules/bridge_rules.h"
+#include "linux/rules/helper_rules.h"
+#include "linux/rules/ingress_rules.h"
+#include "linux/rules/routing_rules.h"
 
 namespace {
 

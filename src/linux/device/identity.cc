@@ -1,0 +1,74 @@
+#include "linux/device/identity.h"
+
+#include <algorithm>
+#include <string>
+
+namespace vmnet {
+namespace {
+
+std::string_view as_text(const Uuid& uuid) {
+  return {reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()};
+}
+
+template <size_t N>
+void put_low_bytes(uint64_t value, uint8_t* out) {
+  for (size_t i = 0; i < N; i++) out[i] = static_cast<uint8_t>(value >> (8 * (N - 1 - i)));
+}
+
+}  // namespace
+
+uint64_t mixed_hash(std::string_view bytes) {
+  uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
+  for (char c : bytes) {
+    hash ^= static_cast<uint8_t>(c);
+    hash *= 0x100000001b3U;
+  }
+  hash ^= hash >> 33;  // the finaliser of MurmurHash3 spreads the last bytes over all bits
+  hash *= 0xff51afd7ed558ccdU;
+  hash ^= hash >> 33;
+  hash *= 0xc4ceb9fe1a85ec53U;
+  return hash ^ (hash >> 33);
+}
+
+bool is_vm_mac(const Mac& mac) {
+  return std::equal(kVmMacPrefix.begin(), kVmMacPrefix.end(), mac.bytes.begin());
+}
+
+bool is_virtual_router_mac(const Mac& mac) {
+  constexpr std::array<uint8_t, 4> kPrefix{0x00, 0x00, 0x5e, 0x00};
+  return std::equal(kPrefix.begin(), kPrefix.end(), mac.bytes.begin()) &&
+         (mac.bytes[4] == 1 || mac.bytes[4] == 2);
+}
+
+Mac vm_mac(const Uuid& interface_id) {
+  Mac mac;
+  std::ranges::copy(kVmMacPrefix, mac.bytes.begin());
+  put_low_bytes<4>(mixed_hash(as_text(interface_id)), mac.bytes.data() + kVmMacPrefix.size());
+  return mac;
+}
+
+uint32_t preferred_address_index(const Uuid& interface_id, uint32_t pool_size) {
+  // Other bits than the MAC's, so that a clash of one is no clash of the other.
+  std::string salted = "address ";
+  salted += as_text(interface_id);
+  return static_cast<uint32_t>(mixed_hash(salted) % pool_size);
+}
+
+Mac bridge_mac(std::string_view network_name) {
+  Mac mac;
+  std::ranges::copy(kBridgeMacPrefix, mac.bytes.begin());
+  put_low_bytes<3>(mixed_hash(network_name), mac.bytes.data() + kBridgeMacPrefix.size());
+  return mac;
+}
+
+Ipv6 unique_local_prefix(std::string_view machine_id, std::string_view network_name) {
+  std::string host = "vmnet-helper ";
+  host += machine_id;
+  Ipv6 prefix;
+  prefix.bytes[0] = 0xfd;
+  put_low_bytes<5>(mixed_hash(host), prefix.bytes.data() + 1);
+  put_low_bytes<2>(mixed_hash(network_name), prefix.bytes.data() + 6);
+  return prefix;
+}
+
+}  // namespace vmnet

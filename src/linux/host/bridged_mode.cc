@@ -1,0 +1,71 @@
+// Bridged mode: the VM on a network that is not ours, as a port of the user's bridge or, on a plain
+// NIC, through a macvtap.
+
+#include <string>
+
+#include <fmt/format.h>
+
+#include "linux/device/tap.h"
+#include "linux/host/host_network.h"
+#include "linux/host/network_record.h"
+#include "linux/host/network_state.h"
+#include "linux/netlink/links.h"
+#include "wire/split.h"
+
+namespace vmnet {
+
+Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
+  const Link* link = find_link(state.links, config_.shared_interface);
+  if (link == nullptr) {
+    return fail(fmt::format(
+        "--shared-interface '{}': no such device; --list-shared-interfaces lists what there is",
+        config_.shared_interface));
+  }
+  if (link->name.starts_with(kOwnPrefix)) {
+    return fail(fmt::format("--shared-interface '{}': it is vmnet-helper's own; use shared mode",
+                            link->name));
+  }
+  if (link->kind == "bridge") {
+    bridge_ = link->index;
+    bridge_name_ = link->name;
+    return attach_tap();
+  }
+  if (!link->ethernet || link->name == "lo") {
+    return fail(fmt::format("--shared-interface '{}': not an Ethernet device", link->name));
+  }
+  if (const Link* master = find_link(state.links, link->master)) {
+    return fail(
+        fmt::format("--shared-interface '{0}': it is a port of {1}; use "
+                    "--shared-interface {1}",
+                    link->name, master->name));
+  }
+  return attach_macvtap(*link);
+}
+
+Status HostNetwork::attach_macvtap(const Link& lower) {
+  remove_stale_macvtap_nodes();
+  auto uevents = open_uevents();
+  if (!uevents) return pass(uevents);
+  auto name = choose_device_name(netlink_, *netfilter_, kMacvtapPrefix);
+  if (!name) return pass(name);
+  auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
+  if (!index) return pass(index);
+  device_ = *index;
+  facts_.device_index = device_;
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
+  facts_.is_macvtap = true;
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
+  if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
+  VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
+  if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
+  // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.
+  auto rules = HelperRules::install(*netfilter_, rule_config());
+  if (!rules) return pass(rules);
+  rules_.emplace(std::move(*rules));
+  auto fd = open_macvtap(*uevents, device_, device_offload());
+  if (!fd) return pass(fd);
+  device_fd_ = std::move(*fd);
+  return set_link_up(netlink_, device_);
+}
+
+}  // namespace vmnet

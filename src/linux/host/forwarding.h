@@ -1,0 +1,48 @@
+// Routing between a network's bridge and the uplinks: switched on where needed, and back as it was.
+//
+// IPv4: conf.DEVICE.forwarding of the bridge and of each uplink; net.ipv4.ip_forward stays alone
+// (toggling it resets every device). IPv6: conf.DEVICE.force_forwarding (Linux 6.17) likewise;
+// older kernels know one switch, conf.all.forwarding, and flipping it would make the uplinks stop
+// accepting router advertisements, so it is flipped around that.
+//
+// What a device's setting was is noted before the setting is changed, so that whoever comes after a
+// crash can restore it. All functions run under the network's lock.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "linux/host/network_record.h"
+#include "linux/host/setting_notes.h"
+
+namespace vmnet {
+
+// The names of the uplinks of each protocol.
+struct UplinkNames {
+  std::vector<std::string> ipv4;
+  std::vector<std::string> ipv6;
+};
+
+// Is IPv6 there and not disabled?
+bool host_has_ipv6();
+
+// Can IPv6 be forwarded for single devices (Linux 6.17), or is there but one switch for all?
+bool kernel_has_force_forwarding();
+
+// Prepares a new bridge: it routes, takes no router advertisement, and has IPv6 only if `ipv6`.
+// The notes are that bridge's.
+Status configure_bridge(const std::string& bridge, bool routes, bool ipv6, SettingNotes& notes);
+
+// Makes the uplinks route. Each setting to be changed is noted first, and left alone where that
+// fails. Settings that are on already are left and not noted: they are somebody else's, or noted by
+// another network of ours. A device that does not let itself be
+// changed is an error of that device: the others are still done, the first error is returned.
+Status enable_forwarding(const UplinkNames& uplinks, bool ipv6, SettingNotes& notes);
+
+// Puts the settings back and takes them out of the notes, which are of the bridge that had noted
+// them. A device that is gone is skipped. What cannot be put back stays noted, and is the error;
+// the others are still done.
+Status restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes);
+
+}  // namespace vmnet

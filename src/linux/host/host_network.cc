@@ -1,0 +1,346 @@
+#include "linux/host/host_network.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/rtnetlink.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "linux/device/identity.h"
+#include "linux/device/tap.h"
+#include "linux/host/forwarding.h"
+#include "linux/netlink/neighbours.h"
+#include "linux/nft/values.h"
+#include "linux/rules/own_addresses.h"
+#include "wire/split.h"
+
+namespace vmnet {
+namespace {
+
+// A helper that was just ended needs about 0.1 s to remove its VM's device.
+constexpr std::chrono::seconds kInterfaceIdWait{3};
+constexpr std::chrono::milliseconds kInterfaceIdPoll{20};
+
+Result<Uuid> random_uuid() {
+  std::array<uint8_t, 16> bytes{};
+  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    return fail_errno("cannot draw a random interface id", errno);
+  }
+  return uuid_v4(bytes);
+}
+
+// The host's identity, an input to the hash of its IPv6 prefix; empty where there is none.
+std::string machine_id() {
+  UniqueFd file(open("/etc/machine-id", O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  std::array<char, 64> text{};
+  ssize_t size = file.valid() ? read(file.get(), text.data(), text.size()) : 0;
+  return {text.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))};
+}
+
+std::vector<std::string> names_of(const std::set<int>& devices, const std::vector<Link>& links) {
+  std::vector<std::string> names;
+  for (int device : devices) {
+    const Link* link = find_link(links, device);
+    if (link != nullptr && !link->name.starts_with(kOwnPrefix) && link->name != "lo") {
+      names.push_back(link->name);
+    }
+  }
+  return names;
+}
+
+// No error of its own: where a start failed, its cause is told, once.
+void warn_of_leftover(const Error& error) {
+  log_warn("network", "cannot clean up: {}; the next helper does", error.message);
+}
+
+// The lock, taken when no VM on the host has that interface id.
+struct LockedState {
+  NetworkLock lock;
+  NetworkState state;
+};
+
+Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                   const Uuid& interface_id, int cancel_fd) {
+  auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
+  while (true) {
+    auto lock = NetworkLock::acquire(netfilter, cancel_fd);
+    if (!lock) return pass(lock);
+    auto state = sweep_leftovers(netlink, netfilter);
+    if (!state) return pass(state);
+    if (!state->find_vm(interface_id)) {
+      return LockedState{.lock = std::move(*lock), .state = std::move(*state)};
+    }
+    if (std::chrono::steady_clock::now() > give_up) {
+      return fail(fmt::format(
+          "--interface-id {}: a running VM has it (see `ip -d link`); give each VM its own",
+          to_string(interface_id)));
+    }
+    {
+      auto released = std::move(*lock);
+    }
+    std::this_thread::sleep_for(kInterfaceIdPoll);
+  }
+}
+
+}  // namespace
+
+HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config,
+                         uid_t user)
+    : netlink_(std::move(netlink)),
+      netfilter_(std::make_unique<NetlinkSocket>(std::move(netfilter))),
+      config_(std::move(config)),
+      user_(user) {}
+
+Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user, int cancel_fd) {
+  auto netlink = NetlinkSocket::open(NETLINK_ROUTE);
+  if (!netlink) return pass(netlink);
+  auto netfilter = NetlinkSocket::open(NETLINK_NETFILTER);
+  if (!netfilter) return pass(netfilter);
+  auto id = config.interface_id ? Result<Uuid>(*config.interface_id) : random_uuid();
+  if (!id) return pass(id);
+
+  HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user);
+  network.facts_.interface_id = *id;
+  network.facts_.vm_mac = vm_mac(*id);
+  auto locked = lock_and_sweep(network.netlink_, *network.netfilter_, *id, cancel_fd);
+  if (!locked) return pass(locked);
+  if (auto made = network.make(locked->state); !made) {
+    network.remove_all();
+    return pass(made);
+  }
+  return network;
+}
+
+Status HostNetwork::make(const NetworkState& state) {
+  auto attached = config_.mode == Mode::kBridged ? attach_to_shared_interface(state)
+                                                 : attach_to_own_network(state);
+  if (!attached) return attached;
+  return watch();
+}
+
+Status HostNetwork::attach_to_own_network(const NetworkState& state) {
+  auto used = list_used_subnets(netlink_);
+  if (!used) return pass(used);
+  std::erase_if(*used, [&state](const UsedSubnet& subnet) {
+    const Link* link = find_link(state.links, subnet.device);
+    return link != nullptr && is_own_bridge(*link);
+  });
+  auto networks = state.networks_with_vms();
+  auto plan = plan_network(config_, networks, *used, state.links);
+  if (!plan) return pass(plan);
+  if (plan->join != nullptr) {
+    record_ = plan->record;
+    bridge_ = plan->join->bridge;
+    bridge_name_ = plan->join->name;
+  } else if (auto created = create_network(state, std::move(plan->record)); !created) {
+    return created;
+  }
+
+  facts_.addresses = record_.addresses;
+  facts_.ipv6_prefix = record_.ipv6_prefix;
+  facts_.gateway_mac = bridge_mac(canonical_name(record_));
+  if (record_.addresses) {
+    const std::vector<Ipv4> given = state.addresses_on(bridge_);
+    auto in_use = addresses_in_use(netlink_, bridge_);
+    if (!in_use) return pass(in_use);
+    std::vector<Ipv4> taken = given;
+    taken.insert(taken.end(), in_use->begin(), in_use->end());
+    const Uuid* lasting_id = config_.interface_id ? &*config_.interface_id : nullptr;
+    auto address = choose_address(*record_.addresses, lasting_id, taken);
+    // What is in use is what VMs say: one that says it of all must not keep the others out.
+    if (!address) address = choose_address(*record_.addresses, lasting_id, given);
+    if (!address) return pass(address);
+    facts_.vm_address = *address;
+  }
+  if (auto attached = attach_tap(); !attached) return attached;
+  if (record_.kind != NetworkKind::kShared) return {};
+  return enable_uplinks();
+}
+
+// The alias comes first: settings of the host that are changed next are noted in it. A start that
+// is killed leaves a bridge without a VM, which nobody joins.
+Status HostNetwork::create_network(const NetworkState& state, NetworkRecord record) {
+  record_ = std::move(record);
+  auto name = choose_bridge_name(record_.kind, state.links);
+  if (!name) return pass(name);
+  bridge_name_ = *name;
+  bool shared = record_.kind == NetworkKind::kShared;
+  bool ipv6 = shared && host_has_ipv6();
+  std::string canonical = canonical_name(record_);
+  if (ipv6) record_.ipv6_prefix = unique_local_prefix(machine_id(), canonical);
+  auto alias = to_alias(record_);
+  if (!alias) return pass(alias);
+
+  auto bridge = create_bridge(netlink_, bridge_name_, bridge_mac(canonical));
+  if (!bridge) return pass(bridge);
+  bridge_ = *bridge;
+  if (auto set = set_alias(netlink_, bridge_, *alias); !set) return set;
+  SettingNotes notes(netlink_, bridge_, record_);
+  if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
+  if (auto set = limit_segments(netlink_, bridge_, kMaxSegments); !set) return set;
+  if (auto set = configure_bridge(bridge_name_, shared, ipv6, notes); !set) return set;
+  if (auto up = set_link_up(netlink_, bridge_); !up) return up;
+  if (const auto& range = record_.addresses) {
+    auto added = add_address(netlink_, bridge_, range->start, range->subnet());
+    if (!added) return added;
+  }
+  if (ipv6) {
+    Ipv6 gateway = *record_.ipv6_prefix;
+    gateway.bytes[15] = 1;
+    if (auto added = add_address(netlink_, bridge_, kGatewayLinkLocal, 64); !added) return added;
+    if (auto added = add_address(netlink_, bridge_, gateway, 64); !added) return added;
+  }
+  return {};
+}
+
+// The rules are there before the first frame can be.
+Status HostNetwork::attach_tap() {
+  auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
+  if (!name) return pass(name);
+  auto tap = create_tap(*name, device_offload());
+  if (!tap) return pass(tap);
+  auto index = find_index(netlink_, *name);
+  if (!index) return pass(index);
+  device_ = *index;
+  device_fd_ = std::move(*tap);
+  if (config_.hand_over_device) {
+    if (auto set = set_tap_owner(device_fd_.get(), user_); !set) return set;
+  }
+  facts_.device_index = device_;
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
+  if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
+  VmRecord vm{.interface_id = facts_.interface_id,
+              .mac = facts_.vm_mac,
+              .address = facts_.vm_address,
+              .uid = user_};
+  if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
+  auto rules = HelperRules::install(*netfilter_, rule_config());
+  if (!rules) return pass(rules);
+  rules_.emplace(std::move(*rules));
+  if (auto forgot = forget_earlier_claims(); !forgot) return forgot;
+  auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
+  if (!attached || config_.mode == Mode::kBridged) return attached;
+  wait_until_operational(netlink_, bridge_);
+  return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
+}
+
+// From now on the rules let no other VM name this one's MAC or have its addresses, but one may have
+// done so before.
+Status HostNetwork::forget_earlier_claims() {
+  if (config_.mode == Mode::kBridged) return {};
+  const RuleConfig rules = rule_config();
+  std::vector<std::vector<uint8_t>> addresses;
+  for (auto& own : own_ipv6_elements(rules, rules.vm_mac)) addresses.push_back(std::move(own.key));
+  if (rules.vm_ipv4) {
+    const auto bytes = big_endian(*rules.vm_ipv4);
+    addresses.emplace_back(bytes.begin(), bytes.end());
+  }
+  return forget_neighbours(netlink_, bridge_, rules.vm_mac, addresses);
+}
+
+// Whoever takes the device over says what it can do; until then the kernel leaves nothing
+// unfinished.
+TapOffload HostNetwork::device_offload() const {
+  return config_.hand_over_device ? TapOffload::kOff : TapOffload::kOn;
+}
+
+RuleConfig HostNetwork::rule_config() const {
+  RuleConfig rules{.mode = config_.mode,
+                   .tap = facts_.device.data(),
+                   .bridge = bridge_name_,
+                   .port_group = port_group(bridge_),
+                   .gateway_mac = facts_.gateway_mac,
+                   .vm_mac = facts_.vm_mac,
+                   .vm_ipv4 = facts_.vm_address,
+                   .isolation = config_.enable_isolation,
+                   .outlive_keeper = config_.hand_over_device,
+                   .guarded = {},
+                   .one_ipv6_switch = !kernel_has_force_forwarding()};
+  if (facts_.addresses) {
+    rules.subnet = facts_.addresses->subnet();
+    rules.gateway_ipv4 = facts_.addresses->start;
+  }
+  if (facts_.ipv6_prefix) {
+    rules.ipv6_prefix = facts_.ipv6_prefix;
+    rules.gateway_link_local = kGatewayLinkLocal;
+    rules.gateway_ula = facts_.ipv6_prefix;
+    rules.gateway_ula->bytes[15] = 1;
+  }
+  return rules;
+}
+
+// Under the lock.
+Status HostNetwork::enable_uplinks() {
+  auto state = read_network_state(netlink_);
+  if (!state) return pass(state);
+  auto own = std::ranges::find(state->networks, bridge_, &ExistingNetwork::bridge);
+  if (own == state->networks.end()) return fail(fmt::format("bridge {} is gone", bridge_name_));
+  record_ = own->record;  // another helper may have added to it
+  auto uplinks = list_uplinks(netlink_);
+  if (!uplinks) return pass(uplinks);
+  UplinkNames names{.ipv4 = names_of(uplinks->ipv4, state->links),
+                    .ipv6 = names_of(uplinks->ipv6, state->links)};
+  SettingNotes notes(netlink_, bridge_, record_);
+  auto enabled = enable_forwarding(names, record_.ipv6_prefix.has_value(), notes);
+  // A host that cannot forward still is a network of its VMs and the host.
+  if (!enabled) log_warn("network", "VMs do not reach the uplink: {}", enabled.error().message);
+  own->record = record_;
+  return rules_->set_guarded(guarded_forwarding(*state));
+}
+
+void HostNetwork::tear_down() {
+  // Before the wait for the lock: what is the VM's alone needs none.
+  remove_device();
+  constexpr int kNothingCancels = -1;
+  auto lock = NetworkLock::acquire(*netfilter_, kNothingCancels);
+  if (!lock) {
+    warn_of_leftover(lock.error());
+    remove_rules();
+    return;
+  }
+  remove_all();
+}
+
+void HostNetwork::remove_device() {
+  device_fd_.reset();
+  if (device_ == 0) return;
+  // The worker's end may still be closing it.
+  if (auto deleted = delete_link(netlink_, device_); !deleted) warn_of_leftover(deleted.error());
+  device_ = 0;
+}
+
+void HostNetwork::remove_rules() {
+  if (!rules_) return;
+  if (auto removed = rules_->remove(); !removed) warn_of_leftover(removed.error());
+  rules_.reset();
+}
+
+// Under the lock. The rules last: as long as the network has forwarding switched on, they see to it
+// that the host forwards for VMs alone.
+void HostNetwork::remove_all() {
+  remove_device();
+  if (bridge_ != 0 && config_.mode != Mode::kBridged) remove_unused_bridge();
+  remove_rules();
+}
+
+void HostNetwork::remove_unused_bridge() {
+  auto state = read_network_state(netlink_);
+  if (!state) {
+    warn_of_leftover(state.error());
+    return;
+  }
+  const Link* bridge = find_link(state->links, bridge_);
+  if (bridge == nullptr || !is_own_bridge(*bridge) || state->has_vm(bridge_)) return;
+  if (auto removed = remove_network(netlink_, *state, *bridge); !removed) {
+    warn_of_leftover(removed.error());
+  }
+}
+
+}  // namespace vmnet

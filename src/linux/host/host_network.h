@@ -1,0 +1,125 @@
+// The host side of one VM: what the keeper makes, watches and removes.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+
+#include "base/ip.h"
+#include "base/mac.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "base/uuid.h"
+#include "linux/device/tap.h"
+#include "linux/host/network_lock.h"
+#include "linux/host/network_state.h"
+#include "linux/netlink/device_events.h"
+#include "linux/netlink/links.h"
+#include "linux/netlink/mac_events.h"
+#include "linux/netlink/netlink.h"
+#include "linux/rules/helper_rules.h"
+#include "platform/config.h"
+
+namespace vmnet {
+
+// The gateway's link-local address on every network of ours that has IPv6: fe80::1.
+inline constexpr Ipv6 kGatewayLinkLocal{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+
+// What the worker is told of the interface that was made. Plain data: it crosses a socket.
+struct InterfaceFacts {
+  Uuid interface_id;
+  Mac vm_mac;
+  Mac gateway_mac;
+  std::optional<AddressRange> addresses;
+  std::optional<Ipv6> ipv6_prefix;
+  std::optional<Ipv4> vm_address;
+  std::array<char, 16> device{};
+  int device_index = 0;
+  bool is_macvtap = false;
+};
+static_assert(std::is_trivially_copyable_v<InterfaceFacts>);
+
+class HostNetwork {
+ public:
+  // Makes the host side of a VM, all of it under the network's lock. On error nothing is left.
+  // `cancel_fd` readable ends the wait for the lock, and for an interface id to be free
+  // (ECANCELED). ROOT: the whole of it; `config` was checked when it was parsed.
+  static Result<HostNetwork> set_up(const NetworkConfig& config, uid_t user, int cancel_fd);
+
+  HostNetwork(HostNetwork&&) = default;
+  HostNetwork& operator=(HostNetwork&&) = delete;
+
+  const InterfaceFacts& facts() const { return facts_; }
+
+  // The device's descriptor, for the worker: the caller's from now on.
+  UniqueFd take_device_fd() { return std::move(device_fd_); }
+
+  // Readable: call the function of that name. -1 where there is nothing to watch.
+  int route_events_fd() const { return route_events_ ? route_events_->fd() : -1; }
+  int mac_events_fd() const { return mac_events_ ? mac_events_->fd() : -1; }
+
+  int device_events_fd() const { return device_events_ ? device_events_->fd() : -1; }
+
+  // True where the VM, which holds its device itself, has changed the device's MAC address: it must
+  // be taken away.
+  bool read_device_events();
+
+  // Drains the events: true where the host's routes have changed, so that follow_routes() is due.
+  bool read_route_events();
+
+  // Switches forwarding on for uplinks that have come since. False where another helper has the
+  // lock: to be called again soon. `cancel_fd` readable: nobody wants it any more.
+  bool follow_routes(int cancel_fd);
+
+  // Protects MACs that the VM has begun to use.
+  void read_mac_events();
+
+  // Tells the user of a firewall on the host that drops what the VM's network routes.
+  void warn_of_firewall();
+
+  // Removes everything, the network too if this was its last VM. Waits for the lock.
+  void tear_down();
+
+ private:
+  HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config, uid_t user);
+
+  Status make(const NetworkState& state);
+  Status attach_to_own_network(const NetworkState& state);
+  Status attach_to_shared_interface(const NetworkState& state);
+  Status create_network(const NetworkState& state, NetworkRecord record);
+  Status attach_tap();
+  Status forget_earlier_claims();
+  Status attach_macvtap(const Link& lower);
+  Status enable_uplinks();
+  Status watch();
+  Status watch_device();
+  RuleConfig rule_config() const;
+  TapOffload device_offload() const;
+  void remove_device();
+  void remove_rules();
+  void remove_unused_bridge();
+  void remove_all();
+
+  NetlinkSocket netlink_;
+  // For the lock, the rules and for looking at tables. Kept open until the process ends: the close
+  // of any such socket holds up all nftables transactions of the namespace while the kernel tidies
+  // up (8 to 25 ms). At an address of its own, since lock and rules refer to it.
+  std::unique_ptr<NetlinkSocket> netfilter_;
+  NetworkConfig config_;
+  uid_t user_;
+  InterfaceFacts facts_;
+  NetworkRecord record_;  // of our network; unused in bridged mode
+  int bridge_ = 0;
+  std::string bridge_name_;
+  int device_ = 0;
+  UniqueFd device_fd_;
+  std::optional<HelperRules> rules_;
+  std::optional<NetlinkSocket> route_events_;
+  std::optional<MacEvents> mac_events_;
+  std::optional<DeviceEvents> device_events_;
+  Mac device_mac_;  // where device_events_ are watched
+};
+
+}  // namespace vmnet

@@ -1,0 +1,162 @@
+#include "linux/host/network_plan.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "linux/device/identity.h"
+
+namespace vmnet {
+namespace {
+
+constexpr int kAutomaticPrefixLength = 24;
+constexpr uint32_t kAutomaticSubnets = 64;  // of each mode
+constexpr int kMaxBridges = 1000;           // three digits behind "vmnet-shared" fill a name
+
+NetworkKind kind_of(const NetworkConfig& config) {
+  if (config.private_network) return NetworkKind::kPrivate;
+  return config.mode == Mode::kHost ? NetworkKind::kHost : NetworkKind::kShared;
+}
+
+AddressRange automatic_range(NetworkKind kind, uint32_t number) {
+  uint32_t first = kind == NetworkKind::kShared ? 0xc0a84000 : 0xc0a88000;  // 192.168.64.0, .128.0
+  uint32_t subnet = first + (number << 8);
+  return {.start = Ipv4{subnet + 1},
+          .end = Ipv4{subnet + 254},
+          .prefix_length = kAutomaticPrefixLength};
+}
+
+const ExistingNetwork* find_network(std::span<const ExistingNetwork> existing, NetworkKind kind,
+                                    const AddressRange& range) {
+  auto found = std::ranges::find_if(existing, [&](const ExistingNetwork& network) {
+    return network.record.kind == kind && network.record.addresses == range;
+  });
+  return found == existing.end() ? nullptr : &*found;
+}
+
+// What a subnet collides with, in words; empty where it is free.
+std::string conflict_of(const Ipv4Subnet& subnet, std::span<const ExistingNetwork> existing,
+                        std::span<const UsedSubnet> used, std::span<const Link> links) {
+  for (const ExistingNetwork& network : existing) {
+    const auto& range = network.record.addresses;
+    if (range && range->subnet().overlaps(subnet)) {
+      return fmt::format("network {} ({} to {}, {})", network.name, to_string(range->start),
+                         to_string(range->end), to_string(range->subnet()));
+    }
+  }
+  for (const UsedSubnet& other : used) {
+    if (!other.subnet.overlaps(subnet)) continue;
+    auto device = std::ranges::find(links, other.device, &Link::index);
+    if (device == links.end())
+      return fmt::format("the host's route to {}", to_string(other.subnet));
+    return fmt::format("{} on {}", to_string(other.subnet), device->name);
+  }
+  return {};
+}
+
+Result<NetworkPlan> plan_explicit(NetworkKind kind, const AddressRange& range,
+                                  std::span<const ExistingNetwork> existing,
+                                  std::span<const UsedSubnet> used, std::span<const Link> links) {
+  if (const auto* network = find_network(existing, kind, range)) {
+    return NetworkPlan{.join = network, .record = network->record};
+  }
+  if (auto conflict = conflict_of(range.subnet(), existing, used, links); !conflict.empty()) {
+    return fail(fmt::format("subnet {} overlaps {}; choose another one", to_string(range.subnet()),
+                            conflict));
+  }
+  return NetworkPlan{.record = {.kind = kind, .addresses = range}};
+}
+
+Result<NetworkPlan> plan_automatic(NetworkKind kind, std::span<const ExistingNetwork> existing,
+                                   std::span<const UsedSubnet> used, std::span<const Link> links) {
+  for (uint32_t number = 0; number < kAutomaticSubnets; number++) {
+    if (const auto* network = find_network(existing, kind, automatic_range(kind, number))) {
+      return NetworkPlan{.join = network, .record = network->record};
+    }
+  }
+  for (uint32_t number = 0; number < kAutomaticSubnets; number++) {
+    AddressRange range = automatic_range(kind, number);
+    if (conflict_of(range.subnet(), existing, used, links).empty()) {
+      return NetworkPlan{.record = {.kind = kind, .addresses = range}};
+    }
+  }
+  return fail(fmt::format(
+      "no free subnet: each of {} to {} overlaps an address or a route of the host; give one with "
+      "--start-address, --end-address and --subnet-mask",
+      to_string(automatic_range(kind, 0).subnet()),
+      to_string(automatic_range(kind, kAutomaticSubnets - 1).subnet())));
+}
+
+std::string text_of(const std::optional<AddressRange>& range) {
+  if (!range) return "without a host address";
+  return fmt::format("with host address {}/{}", to_string(range->start), range->prefix_length);
+}
+
+Result<NetworkPlan> plan_private(const PrivateNetwork& wanted,
+                                 std::span<const ExistingNetwork> existing,
+                                 std::span<const UsedSubnet> used, std::span<const Link> links) {
+  for (const ExistingNetwork& network : existing) {
+    if (network.record.kind != NetworkKind::kPrivate || network.record.id != wanted.id) continue;
+    if (network.record.addresses == wanted.addresses) {
+      return NetworkPlan{.join = &network, .record = network.record};
+    }
+    return fail(
+        fmt::format("network {} exists as {} {}, not {}; use the same host address, or none",
+                    to_string(wanted.id), network.name, text_of(network.record.addresses),
+                    text_of(wanted.addresses)));
+  }
+  NetworkRecord record{.kind = NetworkKind::kPrivate, .id = wanted.id};
+  if (!wanted.addresses) return NetworkPlan{.record = std::move(record)};
+  auto subnet = wanted.addresses->subnet();
+  if (auto conflict = conflict_of(subnet, existing, used, links); !conflict.empty()) {
+    return fail(
+        fmt::format("subnet {} overlaps {}; choose another one", to_string(subnet), conflict));
+  }
+  record.addresses = wanted.addresses;
+  return NetworkPlan{.record = std::move(record)};
+}
+
+}  // namespace
+
+Result<NetworkPlan> plan_network(const NetworkConfig& config,
+                                 std::span<const ExistingNetwork> existing,
+                                 std::span<const UsedSubnet> used, std::span<const Link> links) {
+  if (config.private_network) return plan_private(*config.private_network, existing, used, links);
+  if (config.addresses) {
+    return plan_explicit(kind_of(config), *config.addresses, existing, used, links);
+  }
+  return plan_automatic(kind_of(config), existing, used, links);
+}
+
+Result<Ipv4> choose_address(const AddressRange& range, const Uuid* lasting_id,
+                            std::span<const Ipv4> taken) {
+  uint32_t size = range.end.value - range.start.value;  // the pool is start+1 to end
+  uint32_t low_end = (size + 1) / 2;
+  uint32_t preferred = lasting_id ? preferred_address_index(*lasting_id, low_end) : 0;
+  for (uint32_t step = 0; step < size; step++) {
+    // First around the low end, which clients with static addresses leave alone, then upwards.
+    uint32_t index = step < low_end ? (preferred + step) % low_end : step;
+    Ipv4 address{range.start.value + 1 + index};
+    if (std::ranges::find(taken, address) == taken.end()) return address;
+  }
+  return fail(fmt::format("no free address: all {} of {} to {} are taken by other VMs", size,
+                          to_string(Ipv4{range.start.value + 1}), to_string(range.end)));
+}
+
+Result<std::string> choose_bridge_name(NetworkKind kind, std::span<const Link> links) {
+  for (int number = 0; number < kMaxBridges; number++) {
+    std::string name = fmt::format("{}{}", bridge_name_prefix(kind), number);
+    if (std::ranges::find(links, name, &Link::name) == links.end()) return name;
+  }
+  return fail(fmt::format("no free bridge name: {}0 to {}{} exist", bridge_name_prefix(kind),
+                          bridge_name_prefix(kind), kMaxBridges - 1));
+}
+
+std::string canonical_name(const NetworkRecord& record) {
+  std::string name(bridge_name_prefix(record.kind));
+  if (record.id) name += " " + to_string(*record.id);
+  if (record.addresses) name += " " + to_string(record.addresses->subnet());
+  return name;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,47 @@
+// Which network a helper joins or makes, and which address its VM gets: decided here, from what was
+// read of the kernel under the network's lock. Pure.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "linux/host/network_record.h"
+#include "linux/netlink/routes.h"
+#include "platform/config.h"
+
+namespace vmnet {
+
+struct ExistingNetwork {
+  int bridge = 0;  // interface index
+  std::string name;
+  NetworkRecord record;
+};
+
+struct NetworkPlan {
+  const ExistingNetwork* join = nullptr;  // into the caller's list; nullptr: create
+  NetworkRecord record;                   // of the network joined or to be created
+};
+
+// `used` are the subnets of the host's own addresses and routes, without those of `existing`.
+// An explicit subnet joins the network of the same mode with just those addresses, or must be free;
+// an automatic one joins the first existing automatic network of its mode, or takes the first free
+// /24: from 192.168.64.0 for shared, from 192.168.128.0 for host mode. An error names the conflict.
+Result<NetworkPlan> plan_network(const NetworkConfig& config,
+                                 std::span<const ExistingNetwork> existing,
+                                 std::span<const UsedSubnet> used, std::span<const Link> links);
+
+// The address that DHCP gives the VM, of the pool start+1 to end: for an id that the user gave, the
+// one that it prefers in the lower half, so that it is the same next time, or the next free one;
+// for a drawn id (nullptr), the lowest free one. An error when all are taken.
+Result<Ipv4> choose_address(const AddressRange& range, const Uuid* lasting_id,
+                            std::span<const Ipv4> taken);
+
+// The first name "PREFIX<n>" that no device has.
+Result<std::string> choose_bridge_name(NetworkKind kind, std::span<const Link> links);
+
+// The network's canonical name, the input of its MAC and IPv6 prefix.
+std::string canonical_name(const NetworkRecord& record);
+
+}  // namespace vmnet

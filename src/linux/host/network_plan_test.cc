@@ -1,0 +1,185 @@
+#include "linux/host/network_plan.h"
+
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "linux/device/identity.h"
+
+namespace vmnet {
+namespace {
+
+using testing::HasSubstr;
+
+AddressRange range(const char* start, const char* end, int length) {
+  return {.start = *parse_ipv4(start), .end = *parse_ipv4(end), .prefix_length = length};
+}
+
+Ipv4Subnet subnet(const char* address, int length) {
+  return {.address = *parse_ipv4(address), .prefix_length = length};
+}
+
+ExistingNetwork network(int bridge, const char* name, NetworkKind kind, const AddressRange& range) {
+  return {.bridge = bridge, .name = name, .record = {.kind = kind, .addresses = range}};
+}
+
+const AddressRange kFirstShared = range("192.168.64.1", "192.168.64.254", 24);
+
+Uuid uuid(uint8_t last) {
+  Uuid id = *parse_uuid("2f8d5b1c-0000-4000-8000-000000000000");
+  id.bytes[15] = last;
+  return id;
+}
+
+TEST(PlanNetwork, AutomaticSubnetsBeginWhereUsersExpect) {
+  auto shared = plan_network({}, {}, {}, {});
+  EXPECT_EQ(shared->record.addresses, kFirstShared);
+  EXPECT_EQ(shared->join, nullptr);
+  auto host = plan_network({.mode = Mode::kHost}, {}, {}, {});
+  EXPECT_EQ(host->record.addresses, range("192.168.128.1", "192.168.128.254", 24));
+}
+
+TEST(PlanNetwork, AutomaticSubnetSkipsWhatTheHostUses) {
+  std::vector<UsedSubnet> used = {{.subnet = subnet("192.168.64.128", 25), .device = 2},
+                                  {.subnet = subnet("192.168.65.7", 32), .device = 3}};
+  auto plan = plan_network({}, {}, used, {});
+  EXPECT_EQ(plan->record.addresses->start, *parse_ipv4("192.168.66.1"));
+}
+
+TEST(PlanNetwork, AutomaticJoinsAnExistingNetworkEvenBehindAFreeSubnet) {
+  std::vector<ExistingNetwork> existing = {network(7, "vmnet-shared0", NetworkKind::kShared,
+                                                   range("192.168.65.1", "192.168.65.254", 24))};
+  auto plan = plan_network({}, existing, {}, {});
+  ASSERT_NE(plan->join, nullptr);
+  EXPECT_EQ(plan->join->bridge, 7);
+}
+
+TEST(PlanNetwork, AutomaticLeavesOtherModesAndExplicitNetworksAlone) {
+  std::vector<ExistingNetwork> existing = {
+      network(7, "vmnet-host0", NetworkKind::kHost, kFirstShared),
+      network(8, "vmnet-shared0", NetworkKind::kShared, range("10.0.0.1", "10.0.0.9", 24))};
+  auto plan = plan_network({}, existing, {}, {});
+  EXPECT_EQ(plan->join, nullptr);
+  EXPECT_EQ(plan->record.addresses->start, *parse_ipv4("192.168.65.1"));
+}
+
+TEST(PlanNetwork, NoFreeSubnetIsAnErrorThatSaysWhatToDo) {
+  std::vector<UsedSubnet> used = {{.subnet = subnet("192.168.0.0", 16), .device = 2}};
+  auto plan = plan_network({}, {}, used, {});
+  ASSERT_FALSE(plan.has_value());
+  EXPECT_THAT(plan.error().message, HasSubstr("--start-address"));
+}
+
+TEST(PlanNetwork, ExplicitSubnetJoinsOnlyItsTwin) {
+  AddressRange wanted = range("10.9.9.1", "10.9.9.2", 30);
+  std::vector<ExistingNetwork> existing = {
+      network(7, "vmnet-shared0", NetworkKind::kShared, wanted)};
+  EXPECT_EQ(plan_network({.addresses = wanted}, existing, {}, {})->join->bridge, 7);
+
+  auto other_end = plan_network({.addresses = range("10.9.9.1", "10.9.9.9", 24)}, existing, {}, {});
+  ASSERT_FALSE(other_end.has_value());
+  EXPECT_THAT(other_end.error().message, HasSubstr("vmnet-shared0"));
+
+  auto other_mode = plan_network({.mode = Mode::kHost, .addresses = wanted}, existing, {}, {});
+  EXPECT_FALSE(other_mode.has_value());
+}
+
+TEST(PlanNetwork, ExplicitOverlapNamesTheDeviceOrTheRoute) {
+  std::vector<Link> links = {{.index = 2, .name = "eth0"}};
+  std::vector<UsedSubnet> used = {{.subnet = subnet("10.9.0.0", 16), .device = 2},
+                                  {.subnet = subnet("172.16.0.0", 12), .device = 0}};
+  auto address = plan_network({.addresses = range("10.9.9.1", "10.9.9.2", 30)}, {}, used, links);
+  ASSERT_FALSE(address.has_value());
+  EXPECT_THAT(address.error().message, HasSubstr("10.9.0.0/16 on eth0"));
+  auto route = plan_network({.addresses = range("172.16.1.1", "172.16.1.9", 24)}, {}, used, links);
+  ASSERT_FALSE(route.has_value());
+  EXPECT_THAT(route.error().message, HasSubstr("route to 172.16.0.0/12"));
+}
+
+TEST(PlanNetwork, PrivateNetworksAreFoundByTheirId) {
+  PrivateNetwork bare{.id = uuid(1)};
+  auto created = plan_network({.mode = Mode::kHost, .private_network = bare}, {}, {}, {});
+  EXPECT_EQ(created->record.id, bare.id);
+  EXPECT_FALSE(created->record.addresses.has_value());
+
+  std::vector<ExistingNetwork> existing = {
+      {.bridge = 9, .name = "vmnet-priv0", .record = created->record}};
+  auto joined = plan_network({.mode = Mode::kHost, .private_network = bare}, existing, {}, {});
+  EXPECT_EQ(joined->join->bridge, 9);
+  PrivateNetwork other{.id = uuid(2)};
+  EXPECT_EQ(plan_network({.private_network = other}, existing, {}, {})->join, nullptr);
+  PrivateNetwork addressed{.id = uuid(1), .addresses = range("10.1.1.1", "10.1.1.254", 24)};
+  auto refused = plan_network({.private_network = addressed}, existing, {}, {});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr("without a host address"));
+}
+
+TEST(ChooseAddress, IsStableAndInTheLowEnd) {
+  for (uint8_t last = 0; last < 100; last++) {
+    Uuid id = uuid(last);
+    auto address = choose_address(kFirstShared, &id, {});
+    EXPECT_EQ(choose_address(kFirstShared, &id, {})->value, address->value);
+    EXPECT_GE(address->value, kFirstShared.start.value + 1);
+    EXPECT_LE(address->value, kFirstShared.start.value + 127);
+  }
+}
+
+TEST(ChooseAddress, FillsThePoolWithoutAClashAndThenFails) {
+  AddressRange small = range("10.0.0.1", "10.0.0.6", 29);
+  std::vector<Ipv4> taken;
+  std::set<Ipv4> distinct;
+  for (uint8_t last = 0; last < 5; last++) {
+    Uuid id = uuid(last);
+    auto address = choose_address(small, &id, taken);
+    ASSERT_TRUE(address.has_value());
+    EXPECT_GT(*address, small.start);
+    EXPECT_LE(*address, small.end);
+    taken.push_back(*address);
+    distinct.insert(*address);
+  }
+  EXPECT_EQ(distinct.size(), 5);
+  EXPECT_FALSE(choose_address(small, nullptr, taken).has_value());
+}
+
+TEST(ChooseAddress, WithoutALastingIdIsTheLowestFree) {
+  std::vector<Ipv4> taken = {*parse_ipv4("192.168.64.2"), *parse_ipv4("192.168.64.4")};
+  EXPECT_EQ(to_string(*choose_address(kFirstShared, nullptr, {})), "192.168.64.2");
+  EXPECT_EQ(to_string(*choose_address(kFirstShared, nullptr, taken)), "192.168.64.3");
+}
+
+TEST(ChooseAddress, OneAddressPool) {
+  Uuid id = uuid(1);
+  EXPECT_EQ(to_string(*choose_address(range("10.9.9.1", "10.9.9.2", 30), &id, {})), "10.9.9.2");
+}
+
+TEST(ChooseBridgeName, TakesTheFirstFreeNumber) {
+  std::vector<Link> links = {{.name = "vmnet-shared0"}, {.name = "vmnet-shared2"}};
+  EXPECT_EQ(*choose_bridge_name(NetworkKind::kShared, links), "vmnet-shared1");
+  EXPECT_EQ(*choose_bridge_name(NetworkKind::kHost, links), "vmnet-host0");
+}
+
+TEST(Identity, MacsAreLocalUnicastAndDiffer) {
+  std::set<Mac> macs;
+  for (uint8_t last = 0; last < 255; last++) {
+    Mac mac = vm_mac(uuid(last));
+    EXPECT_FALSE(mac.is_multicast());
+    EXPECT_TRUE(mac.is_local());
+    macs.insert(mac);
+  }
+  EXPECT_EQ(macs.size(), 255);
+}
+
+TEST(Identity, PrefixIsUniqueLocalAndTheNetworks) {
+  Ipv6 prefix = unique_local_prefix("machine", "network");
+  EXPECT_EQ(prefix.bytes[0], 0xfd);
+  for (size_t i = 8; i < 16; i++) EXPECT_EQ(prefix.bytes.at(i), 0);
+  Ipv6 other_network = unique_local_prefix("machine", "other");
+  EXPECT_TRUE(
+      std::equal(prefix.bytes.begin(), prefix.bytes.begin() + 6, other_network.bytes.begin()));
+  EXPECT_NE(prefix, other_network);
+  EXPECT_NE(prefix, unique_local_prefix("other machine", "network"));
+}
+
+}  // namespace
+}  // namespace vmnet

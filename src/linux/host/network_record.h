@@ -1,0 +1,84 @@
+// What a bridge and a TAP say of themselves in their alias: the kernel is the database.
+//
+//   vmnet-shared0  vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6=fd1c:…:: old=4/eth0:0
+//   vmnet-priv0    vmnet-helper private id=UUID
+//   vmnet-tap0     vmnet-helper vm 192.168.64.17 mac=… uid=1000 id=UUID
+//
+// `ip -d link` shows them. A device is ours by its name and, a bridge, by its MAC's prefix; one
+// without a readable alias is a leftover of a start that was killed.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/mac.h"
+#include "base/uuid.h"
+#include "linux/netlink/links.h"
+#include "platform/config.h"
+
+namespace vmnet {
+
+inline constexpr std::string_view kOwnPrefix = "vmnet-";
+inline constexpr std::string_view kTapPrefix = "vmnet-tap";
+inline constexpr std::string_view kMacvtapPrefix = "vmnet-mvt";
+
+enum class NetworkKind { kShared, kHost, kPrivate };
+
+// A setting of the host that we changed, with its value before.
+struct OldSetting {
+  enum class Key : char {
+    kIpv4Forwarding = '4',       // net.ipv4.conf.DEVICE.forwarding
+    kIpv6ForceForwarding = '6',  // net.ipv6.conf.DEVICE.force_forwarding (Linux 6.17)
+    kIpv6Forwarding = 'a',       // net.ipv6.conf.all.forwarding, where there is no force_forwarding
+    kAcceptRa = 'r',             // net.ipv6.conf.DEVICE.accept_ra, changed for a moment only
+  };
+  Key key = Key::kIpv4Forwarding;
+  std::string device;  // "all" for kIpv6Forwarding
+  int value = 0;
+  bool operator==(const OldSetting&) const = default;
+};
+
+struct NetworkRecord {
+  NetworkKind kind = NetworkKind::kShared;
+  std::optional<Uuid> id;                 // private networks
+  std::optional<AddressRange> addresses;  // none: a private network without the host in it
+  std::optional<Ipv6> ipv6_prefix;        // a /64
+  std::vector<OldSetting> old_settings;   // to be restored with the network's end
+  bool operator==(const NetworkRecord&) const = default;
+};
+
+struct VmRecord {
+  Uuid interface_id;
+  Mac mac;
+  std::optional<Ipv4> address;
+  uid_t uid = 0;
+  bool operator==(const VmRecord&) const = default;
+};
+
+// Fails where the alias would be longer than the kernel keeps (too many old settings).
+Result<std::string> to_alias(const NetworkRecord& record);
+std::string to_alias(const VmRecord& record);
+
+// Takes out of `record` the settings that are changed for a moment only. Seen under the network's
+// lock they are of a helper that was killed in that moment, and to be restored at once.
+std::vector<OldSetting> take_momentary_settings(NetworkRecord& record);
+
+std::optional<NetworkRecord> parse_network_alias(std::string_view alias);
+std::optional<VmRecord> parse_vm_alias(std::string_view alias);
+
+// The kind's place in a bridge's name: "vmnet-shared", "vmnet-host", "vmnet-priv".
+std::string_view bridge_name_prefix(NetworkKind kind);
+
+// Is `link` a bridge that a helper made?
+bool is_own_bridge(const Link& link);
+
+// Is that a name of a VM's device, made or to be made by a helper?
+bool is_vm_device_name(std::string_view name);
+
+// Is `link` the device of one VM that a helper made (TAP or macvtap)?
+bool is_own_vm_device(const Link& link);
+
+}  // namespace vmnet

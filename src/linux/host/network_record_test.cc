@@ -1,0 +1,111 @@
+#include "linux/host/network_record.h"
+
+#include <gtest/gtest.h>
+
+namespace vmnet {
+namespace {
+
+NetworkRecord shared_record() {
+  return {.kind = NetworkKind::kShared,
+          .addresses = AddressRange{.start = *parse_ipv4("192.168.64.1"),
+                                    .end = *parse_ipv4("192.168.64.254"),
+                                    .prefix_length = 24},
+          .ipv6_prefix = parse_ipv6("fd3c:5241:92a:19c7::"),
+          .old_settings = {
+              {.key = OldSetting::Key::kIpv4Forwarding, .device = "eth0", .value = 0},
+              {.key = OldSetting::Key::kIpv6ForceForwarding, .device = "wlan0.7", .value = 0}}};
+}
+
+Uuid some_uuid() { return *parse_uuid("2f8d5b1c-0000-4000-8000-00000000abcd"); }
+
+TEST(NetworkRecord, AliasIsReadableText) {
+  EXPECT_EQ(*to_alias(shared_record()),
+            "vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6=fd3c:5241:92a:19c7:: "
+            "old=4/eth0:0 old=6/wlan0.7:0");
+}
+
+TEST(NetworkRecord, AliasReadsBack) {
+  EXPECT_EQ(parse_network_alias(*to_alias(shared_record())), shared_record());
+  NetworkRecord bare{.kind = NetworkKind::kPrivate, .id = some_uuid()};
+  EXPECT_EQ(parse_network_alias(*to_alias(bare)), bare);
+  NetworkRecord host{.kind = NetworkKind::kHost,
+                     .addresses = AddressRange{
+                         .start = Ipv4{0x0a000001}, .end = Ipv4{0x0a000002}, .prefix_length = 30}};
+  EXPECT_EQ(parse_network_alias(*to_alias(host)), host);
+}
+
+TEST(NetworkRecord, MomentarySettingsAreTakenAndTheOthersStay) {
+  NetworkRecord record = shared_record();
+  OldSetting momentary{.key = OldSetting::Key::kAcceptRa, .device = "eth0", .value = 1};
+  record.old_settings.insert(record.old_settings.begin() + 1, momentary);
+  EXPECT_NE(to_alias(record)->find(" old=r/eth0:1 "), std::string::npos);
+  auto read_back = parse_network_alias(*to_alias(record));
+  ASSERT_EQ(read_back, record);
+  EXPECT_EQ(take_momentary_settings(*read_back), std::vector{momentary});
+  EXPECT_EQ(*read_back, shared_record());
+  EXPECT_TRUE(take_momentary_settings(*read_back).empty());
+}
+
+TEST(NetworkRecord, TooManyOldSettingsAreAnError) {
+  NetworkRecord record = shared_record();
+  for (int i = 0; i < 10; i++) {
+    record.old_settings.push_back({.device = "enp0s31f6u1u" + std::to_string(i), .value = 0});
+  }
+  EXPECT_FALSE(to_alias(record).has_value());
+}
+
+TEST(NetworkRecord, ForeignAliasesAreNotOurs) {
+  for (const char* alias :
+       {"", "vmnet-helper", "my bridge", "vmnet-helper wild", "vmnet-helper shared x",
+        "vmnet-helper shared 192.168.64.1-192.168.64.254", "vmnet-helper shared id=1",
+        "vmnet-helper shared 192.168.64.1-192.168.64.254/33", "vmnet-helper shared old=4/eth0",
+        "vmnet-helper shared old=9/eth0:1", "vmnet-helper shared ipv6=fd", "vmnet-helper vm"}) {
+    EXPECT_FALSE(parse_network_alias(alias).has_value()) << alias;
+  }
+}
+
+TEST(VmRecord, AliasReadsBack) {
+  VmRecord with_address{.interface_id = some_uuid(),
+                        .mac = *parse_mac("16:dd:43:87:e1:ee"),
+                        .address = parse_ipv4("192.168.64.59"),
+                        .uid = 1000};
+  EXPECT_EQ(to_alias(with_address),
+            "vmnet-helper vm 192.168.64.59 mac=16:dd:43:87:e1:ee uid=1000 "
+            "id=2F8D5B1C-0000-4000-8000-00000000ABCD");
+  EXPECT_EQ(parse_vm_alias(to_alias(with_address)), with_address);
+  VmRecord without = with_address;
+  without.address.reset();
+  EXPECT_EQ(parse_vm_alias(to_alias(without)), without);
+}
+
+TEST(VmRecord, ForeignAliasesAreNotOurs) {
+  for (const char* alias :
+       {"", "vmnet-helper vm", "vmnet-helper vm 1.2.3.4 mac=x uid=1 id=y",
+        "vmnet-helper vm 1.2.3 mac=16:dd:43:87:e1:ee uid=1 "
+        "id=2F8D5B1C-0000-4000-8000-00000000ABCD",
+        "vmnet-helper vm mac=16:dd:43:87:e1:ee uid=-1 id=2F8D5B1C-0000-4000-8000-00000000ABCD",
+        "vmnet-helper vm mac=16:dd:43:87:e1:ee uid=1 id=2F8D5B1C-0000-4000-8000-00000000ABCD x"}) {
+    EXPECT_FALSE(parse_vm_alias(alias).has_value()) << alias;
+  }
+}
+
+TEST(OwnDevices, NeedTheNameTheKindAndForBridgesTheMac) {
+  Link bridge{.name = "vmnet-shared0", .kind = "bridge", .mac = *parse_mac("0e:76:6d:01:02:03")};
+  EXPECT_TRUE(is_own_bridge(bridge));
+  Link renamed = bridge;
+  renamed.name = "br0";
+  EXPECT_FALSE(is_own_bridge(renamed));
+  Link foreign = bridge;
+  foreign.mac = *parse_mac("02:76:6d:01:02:03");
+  EXPECT_FALSE(is_own_bridge(foreign));
+  Link dummy = bridge;
+  dummy.kind = "dummy";
+  EXPECT_FALSE(is_own_bridge(dummy));
+  EXPECT_TRUE(is_own_vm_device({.name = "vmnet-tap3", .kind = "tun"}));
+  EXPECT_TRUE(is_own_vm_device({.name = "vmnet-mvt3", .kind = "macvtap"}));
+  EXPECT_FALSE(is_own_vm_device({.name = "vmnet-tap3", .kind = "veth"}));
+  EXPECT_FALSE(is_own_vm_device({.name = "tap3", .kind = "tun"}));
+}
+
+}  // namespace
+}  // namespace vmnet

@@ -1,0 +1,250 @@
+#include "linux/host/network_state.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+
+#include "base/log.h"
+#include "linux/host/forwarding.h"
+#include "linux/nft/batch.h"
+
+namespace vmnet {
+namespace {
+
+// An nftables table that is named after a VM's device.
+struct HelperTable {
+  NftFamily family = NftFamily::kInet;
+  std::string name;
+  bool owned = false;  // by a socket: its keeper lives
+};
+
+HelperTable parse_table(const nlmsghdr* answer) {
+  const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(answer));
+  HelperTable table{.family = static_cast<NftFamily>(header->nfgen_family)};
+  for_each_attribute(answer, sizeof(nfgenmsg), [&table](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME) table.name = attribute_text(attribute);
+    if (mnl_attr_get_type(attribute) == NFTA_TABLE_FLAGS) {
+      table.owned = (ntohl(mnl_attr_get_u32(attribute)) & NFT_TABLE_F_OWNER) != 0;
+    }
+  });
+  return table;
+}
+
+Result<std::vector<HelperTable>> list_helper_tables(NetlinkSocket& netfilter) {
+  std::vector<HelperTable> tables;
+  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_DUMP);
+  message.add_family_header<nfgenmsg>()->version = NFNETLINK_V0;
+  auto listed = netfilter.query(
+      message, "cannot list nftables tables",
+      [&tables](const nlmsghdr* answer) {
+        HelperTable table = parse_table(answer);
+        if (is_vm_device_name(table.name)) tables.push_back(std::move(table));
+      },
+      [&tables] { tables.clear(); });
+  if (!listed) return pass(listed);
+  return tables;
+}
+
+// The devices of living helpers: some table of theirs is owned by the keeper's socket.
+std::set<std::string> living_devices(const std::vector<HelperTable>& tables) {
+  std::set<std::string> names;
+  for (const HelperTable& table : tables) {
+    if (table.owned) names.insert(table.name);
+  }
+  return names;
+}
+
+// Rules of a VM that held its device itself, left by a keeper that was killed. After the device.
+void remove_orphaned_tables(NetlinkSocket& netfilter, const std::vector<HelperTable>& tables,
+                            const std::set<std::string>& living) {
+  NftBatch batch;
+  bool any = false;
+  for (const HelperTable& table : tables) {
+    if (living.contains(table.name)) continue;
+    batch.remove_table(table.family, table.name);
+    any = true;
+  }
+  if (!any) return;
+  // ROOT: tables of our names that no socket owns, under the network's lock.
+  if (auto removed = batch.commit(netfilter); !removed) {
+    log_warn("network", "cannot remove rules that a helper left: {}", removed.error().message);
+  }
+}
+
+// Gives what `record` remembers to another shared network that has VMs: the settings stay as they
+// are until the last of them ends. False: there is no such network.
+Result<bool> hand_over(NetlinkSocket& netlink, const NetworkState& state, int from,
+                       const NetworkRecord& record) {
+  Result<bool> handed = false;
+  for (const ExistingNetwork& heir : state.networks) {
+    if (heir.bridge == from || heir.record.kind != NetworkKind::kShared ||
+        !state.has_vm(heir.bridge)) {
+      continue;
+    }
+    NetworkRecord merged = heir.record;
+    for (const OldSetting& old : record.old_settings) {
+      bool known = std::ranges::any_of(merged.old_settings, [&old](const OldSetting& other) {
+        return other.key == old.key && other.device == old.device;
+      });
+      if (!known) merged.old_settings.push_back(old);
+    }
+    auto alias = to_alias(merged);
+    Status noted = alias ? set_alias(netlink, heir.bridge, *alias) : pass(alias);
+    if (noted) return true;
+    handed = pass(noted);
+  }
+  return handed;
+}
+
+// Puts back, or hands on, what the bridge's record remembers. Done before the bridge goes: whoever
+// is killed in between leaves the record for the next.
+Status settle_settings(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
+  auto record = parse_network_alias(bridge.alias);
+  if (!record || record->old_settings.empty()) return {};
+  SettingNotes notes(netlink, bridge.index, *record);
+  NetworkRecord lasting = *record;
+  Status settled = restore_forwarding(take_momentary_settings(lasting), notes);
+  auto handed = hand_over(netlink, state, bridge.index, lasting);
+  if (!handed) return pass(handed);
+  if (*handed) return settled;
+  Status restored = restore_forwarding(lasting.old_settings, notes);
+  return settled ? restored : settled;
+}
+
+// What a helper changed for a moment, in which it was killed, while other VMs are on that bridge.
+// True where there was such.
+bool restore_momentary_settings(NetlinkSocket& netlink, const Link& bridge) {
+  auto record = parse_network_alias(bridge.alias);
+  if (!record) return false;
+  NetworkRecord lasting = *record;
+  auto momentary = take_momentary_settings(lasting);
+  SettingNotes notes(netlink, bridge.index, *record);
+  if (auto restored = restore_forwarding(momentary, notes); !restored) {
+    log_warn("network", "{}", restored.error().message);
+  }
+  return !momentary.empty();
+}
+
+}  // namespace
+
+bool NetworkState::has_vm(int bridge) const {
+  return std::ranges::any_of(links, [bridge](const Link& link) {
+    return link.master == bridge && is_own_vm_device(link);
+  });
+}
+
+std::vector<ExistingNetwork> NetworkState::networks_with_vms() const {
+  std::vector<ExistingNetwork> living;
+  std::ranges::copy_if(networks, std::back_inserter(living),
+                       [this](const ExistingNetwork& network) { return has_vm(network.bridge); });
+  return living;
+}
+
+std::optional<VmRecord> NetworkState::find_vm(const Uuid& interface_id) const {
+  for (const Link& link : links) {
+    if (!is_own_vm_device(link)) continue;
+    auto record = parse_vm_alias(link.alias);
+    if (record && record->interface_id == interface_id) return record;
+  }
+  return std::nullopt;
+}
+
+std::vector<Ipv4> NetworkState::addresses_on(int bridge) const {
+  std::vector<Ipv4> addresses;
+  for (const Link& link : links) {
+    if (link.master != bridge) continue;
+    auto record = parse_vm_alias(link.alias);
+    if (record && record->address) addresses.push_back(*record->address);
+  }
+  return addresses;
+}
+
+Result<NetworkState> read_network_state(NetlinkSocket& netlink) {
+  auto links = list_links(netlink);
+  if (!links) return pass(links);
+  NetworkState state{.links = std::move(*links)};
+  for (const Link& link : state.links) {
+    if (!is_own_bridge(link)) continue;
+    auto record = parse_network_alias(link.alias);
+    if (!record) continue;  // a start was killed before the bridge was complete
+    state.networks.push_back({.bridge = link.index, .name = link.name, .record = *record});
+  }
+  return state;
+}
+
+Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter) {
+  auto state = read_network_state(netlink);
+  if (!state) return state;
+  auto tables = list_helper_tables(netfilter);
+  if (!tables) return pass(tables);
+  std::set<std::string> living = living_devices(*tables);
+  bool changed = false;
+  for (Link& link : state->links) {
+    if (!is_own_vm_device(link) || living.contains(link.name)) continue;
+    log_debug("network", "removing {}, whose helper is gone", link.name);
+    if (auto deleted = delete_link(netlink, link.index); !deleted) return pass(deleted);
+    link.master = 0;
+    changed = true;
+  }
+  remove_orphaned_tables(netfilter, *tables, living);
+  for (const Link& link : state->links) {
+    if (!is_own_bridge(link)) continue;
+    if (state->has_vm(link.index)) {
+      changed = restore_momentary_settings(netlink, link) || changed;
+      continue;
+    }
+    log_debug("network", "removing {}, which has no VM", link.name);
+    if (auto removed = remove_network(netlink, *state, link); !removed) return pass(removed);
+    changed = true;
+  }
+  return changed ? read_network_state(netlink) : state;
+}
+
+Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                       std::string_view prefix) {
+  constexpr int kMaxDevices = 10000;
+  auto links = list_links(netlink);
+  if (!links) return pass(links);
+  auto tables = list_helper_tables(netfilter);
+  if (!tables) return pass(tables);
+  for (int number = 0; number < kMaxDevices; number++) {
+    std::string name = fmt::format("{}{}", prefix, number);
+    bool has_table = std::ranges::find(*tables, name, &HelperTable::name) != tables->end();
+    if (find_link(*links, name) == nullptr && !has_table) return name;
+  }
+  return fail(
+      fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));
+}
+
+Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
+  auto settled = settle_settings(netlink, state, bridge);
+  if (settled) return delete_link(netlink, bridge.index);
+  log_warn("network",
+           "the host's settings are not all as they were: {}; {} remembers them, and the next "
+           "helper tries again",
+           settled.error().message, bridge.name);
+  // Its subnet is free for the next network.
+  return set_link_down(netlink, bridge.index);
+}
+
+GuardedForwarding guarded_forwarding(const NetworkState& state) {
+  std::set<std::string> ipv4;
+  std::set<std::string> ipv6;
+  bool all_ipv6 = false;
+  for (const ExistingNetwork& network : state.networks) {
+    for (const OldSetting& old : network.record.old_settings) {
+      if (old.key == OldSetting::Key::kIpv4Forwarding) ipv4.insert(old.device);
+      if (old.key == OldSetting::Key::kIpv6ForceForwarding) ipv6.insert(old.device);
+      if (old.key == OldSetting::Key::kIpv6Forwarding) all_ipv6 = true;
+    }
+  }
+  return {
+      .ipv4 = {ipv4.begin(), ipv4.end()}, .ipv6 = {ipv6.begin(), ipv6.end()}, .all_ipv6 = all_ipv6};
+}
+
+}  // namespace vmnet

@@ -1,0 +1,55 @@
+// What exists of ours in a network namespace, read from the kernel, and the removal of what nobody
+// holds any more. Everything here runs under the network's lock.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "linux/host/network_plan.h"
+#include "linux/host/network_record.h"
+#include "linux/netlink/links.h"
+#include "linux/netlink/netlink.h"
+#include "linux/rules/helper_rules.h"
+
+namespace vmnet {
+
+struct NetworkState {
+  std::vector<Link> links;                // all of the host's
+  std::vector<ExistingNetwork> networks;  // our bridges
+
+  // Is a VM of ours on that bridge?
+  bool has_vm(int bridge) const;
+
+  // Those to be joined: a bridge without a VM only remembers settings.
+  std::vector<ExistingNetwork> networks_with_vms() const;
+
+  // The record of the VM with that interface id; nullopt where there is none.
+  std::optional<VmRecord> find_vm(const Uuid& interface_id) const;
+
+  // The addresses that the VMs on that bridge hold.
+  std::vector<Ipv4> addresses_on(int bridge) const;
+};
+
+Result<NetworkState> read_network_state(NetlinkSocket& netlink);
+
+// Removes what a helper left that was killed: devices of VMs whose keeper is gone (no socket owns a
+// table of theirs: the kernel sees to that), held by the VM or not, rules without owner, and
+// bridges without a VM, whose old settings are restored or handed on. Returns the state after that.
+Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter);
+
+// The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that
+// is ending has lost its device before its rules.
+Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                                       std::string_view prefix);
+
+// Removes a bridge of ours that has no VM. What it remembers of the host's settings is restored, or
+// handed to another network that still needs them changed. Where that fails the bridge stays, down,
+// with the record of what is left to do, and a WARN line says so: no error.
+Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);
+
+// The forwarding that some network of ours has switched on.
+GuardedForwarding guarded_forwarding(const NetworkState& state);
+
+}  // namespace vmnet

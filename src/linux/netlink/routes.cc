@@ -1,0 +1,151 @@
+#include "linux/netlink/routes.h"
+
+#include <cstring>
+
+#include <arpa/inet.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+
+namespace vmnet {
+namespace {
+
+struct Route {
+  uint8_t type = RTN_UNSPEC;
+  uint8_t protocol = RTPROT_UNSPEC;
+  uint32_t table = RT_TABLE_UNSPEC;
+  int destination_length = 0;
+  Ipv4 destination;  // IPv4 routes only
+  std::vector<int> devices;
+};
+
+Ipv4 ipv4_of(const nlattr* attribute) {
+  if (mnl_attr_get_payload_len(attribute) != sizeof(uint32_t)) return {};
+  return Ipv4{ntohl(mnl_attr_get_u32(attribute))};
+}
+
+// The devices of a multipath route: a packed list of struct rtnexthop.
+void add_next_hops(const nlattr* attribute, std::vector<int>& devices) {
+  const auto* bytes = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
+  size_t left = mnl_attr_get_payload_len(attribute);
+  while (left >= sizeof(rtnexthop)) {
+    rtnexthop hop{};
+    std::memcpy(&hop, bytes, sizeof(hop));
+    size_t step = RTNH_ALIGN(hop.rtnh_len);
+    if (hop.rtnh_len < sizeof(hop) || step > left) return;
+    devices.push_back(hop.rtnh_ifindex);
+    bytes += step;
+    left -= step;
+  }
+}
+
+Route parse_route(const nlmsghdr* message) {
+  const auto* header = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
+  Route route{.type = header->rtm_type,
+              .protocol = header->rtm_protocol,
+              .table = header->rtm_table,
+              .destination_length = header->rtm_dst_len,
+              .destination = {},
+              .devices = {}};
+  for_each_attribute(message, sizeof(rtmsg), [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case RTA_TABLE:
+        route.table = mnl_attr_get_u32(attribute);
+        break;
+      case RTA_DST:
+        if (header->rtm_family == AF_INET) route.destination = ipv4_of(attribute);
+        break;
+      case RTA_OIF:
+        route.devices.push_back(static_cast<int>(mnl_attr_get_u32(attribute)));
+        break;
+      case RTA_MULTIPATH:
+        add_next_hops(attribute, route.devices);
+        break;
+      default:
+        break;
+    }
+  });
+  return route;
+}
+
+Result<std::vector<Route>> list_routes(NetlinkSocket& netlink, uint8_t family) {
+  std::vector<Route> routes;
+  NetlinkMessage message(RTM_GETROUTE, NLM_F_DUMP);
+  message.add_family_header<rtmsg>()->rtm_family = family;
+  auto listed = netlink.query(
+      message, "cannot list the host's routes",
+      [&routes](const nlmsghdr* answer) { routes.push_back(parse_route(answer)); },
+      [&routes] { routes.clear(); });
+  // A kernel without IPv6 has no such table.
+  if (!listed && listed.error().os_errno == EAFNOSUPPORT) return routes;
+  if (!listed) return pass(listed);
+  return routes;
+}
+
+bool occupies_a_subnet(const Route& route) {
+  // A /1 is half of a default route, as VPN programs write one.
+  return route.table != RT_TABLE_LOCAL && route.destination_length > 1 &&
+         route.type != RTN_MULTICAST && route.type != RTN_BROADCAST && route.type != RTN_LOCAL;
+}
+
+Status add_address_subnets(NetlinkSocket& netlink, std::vector<UsedSubnet>& used) {
+  NetlinkMessage message(RTM_GETADDR, NLM_F_DUMP);
+  message.add_family_header<ifaddrmsg>()->ifa_family = AF_INET;
+  size_t before = used.size();
+  return netlink.query(
+      message, "cannot list the host's addresses",
+      [&used](const nlmsghdr* answer) {
+        const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(answer));
+        for_each_attribute(answer, sizeof(ifaddrmsg), [&](const nlattr* attribute) {
+          // IFA_LOCAL is the host's own address, IFA_ADDRESS the peer's on a point-to-point link.
+          uint16_t type = mnl_attr_get_type(attribute);
+          if (type != IFA_LOCAL && type != IFA_ADDRESS) return;
+          used.push_back({.subnet = subnet_of(ipv4_of(attribute), header->ifa_prefixlen),
+                          .device = static_cast<int>(header->ifa_index)});
+        });
+      },
+      [&used, before] { used.resize(before); });
+}
+
+}  // namespace
+
+Result<std::vector<UsedSubnet>> list_used_subnets(NetlinkSocket& netlink) {
+  auto routes = list_routes(netlink, AF_INET);
+  if (!routes) return pass(routes);
+  std::vector<UsedSubnet> used;
+  for (const Route& route : *routes) {
+    if (!occupies_a_subnet(route)) continue;
+    used.push_back({.subnet = subnet_of(route.destination, route.destination_length),
+                    .device = route.devices.empty() ? 0 : route.devices.front()});
+  }
+  if (auto added = add_address_subnets(netlink, used); !added) return pass(added);
+  return used;
+}
+
+Result<Uplinks> list_uplinks(NetlinkSocket& netlink) {
+  Uplinks uplinks;
+  for (int family : {AF_INET, AF_INET6}) {
+    auto routes = list_routes(netlink, static_cast<uint8_t>(family));
+    if (!routes) return pass(routes);
+    for (const Route& route : *routes) {
+      bool leads_out = route.type == RTN_UNICAST && route.protocol != RTPROT_KERNEL &&
+                       route.table != RT_TABLE_LOCAL;
+      if (!leads_out) continue;
+      (family == AF_INET ? uplinks.ipv4 : uplinks.ipv6)
+          .insert(route.devices.begin(), route.devices.end());
+    }
+  }
+  return uplinks;
+}
+
+Result<std::set<int>> list_advertised_uplinks(NetlinkSocket& netlink) {
+  auto routes = list_routes(netlink, AF_INET6);
+  if (!routes) return pass(routes);
+  std::set<int> devices;
+  for (const Route& route : *routes) {
+    if (route.protocol != RTPROT_RA || route.destination_length != 0) continue;
+    devices.insert(route.devices.begin(), route.devices.end());
+  }
+  return devices;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,248 @@
+#include "linux/privilege/keeper.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/descriptor_passing.h"
+#include "base/log.h"
+#include "linux/privilege/keeper_sandbox.h"
+
+namespace vmnet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kNever = Clock::time_point::max();
+
+// Route changes come in bursts: they are followed once for all that came within this time.
+constexpr std::chrono::milliseconds kRouteDelay{100};
+
+// Longer than the network's lock is waited for, and the clean-up takes.
+constexpr int kEndTimeout = 15000;  // milliseconds
+
+// The keeper's one message, with the device's descriptor attached where it is good news.
+struct StartReport {
+  bool ok = false;
+  int os_errno = 0;
+  InterfaceFacts facts;
+  std::array<char, 1024> error{};
+};
+static_assert(std::is_trivially_copyable_v<StartReport>);
+
+Status send_report(int channel, const StartReport& report, int device) {
+  return send_with_descriptor(channel, {reinterpret_cast<const uint8_t*>(&report), sizeof(report)},
+                              device);
+}
+
+Result<StartReport> receive_report(int channel, UniqueFd& device) {
+  StartReport report;
+  auto received =
+      receive_with_descriptor(channel, {reinterpret_cast<uint8_t*>(&report), sizeof(report)});
+  if (!received) return pass(received);
+  if (received->size != sizeof(report)) return fail("the keeper died while it made the interface");
+  device = std::move(received->descriptor);
+  return report;
+}
+
+// The report, unless `stop_fd` becomes readable first.
+Result<StartReport> await_report(int channel, int stop_fd, UniqueFd& device) {
+  std::array<pollfd, 2> entries = {pollfd{.fd = channel, .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = stop_fd, .events = POLLIN, .revents = 0}};
+  while (poll(entries.data(), entries.size(), -1) < 0) {
+  }
+  if (entries[1].revents != 0) return fail_errno("stopped while starting", ECANCELED);
+  return receive_report(channel, device);
+}
+
+// It holds the lock that other users' helpers wait for. Where that needs CAP_SYS_NICE, which file
+// capabilities do not give, it stays as it was.
+void leave_low_priority() {
+  const sched_param normal{};
+  if (sched_getscheduler(0) == SCHED_IDLE) sched_setscheduler(0, SCHED_OTHER, &normal);
+  if (getpriority(PRIO_PROCESS, 0) > 0) setpriority(PRIO_PROCESS, 0, 0);
+}
+
+// Becomes a process that the user cannot signal and that shares nothing with the worker but the
+// channel and standard error.
+Status leave_worker(int vm_socket) {
+  if (vm_socket >= 0) close(vm_socket);
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return fail_errno("cannot open /dev/null", errno);
+  dup2(null, STDIN_FILENO);
+  dup2(null, STDOUT_FILENO);
+  close(null);
+  if (setsid() < 0) return fail_errno("cannot start a session", errno);
+  // What ends the helper is told over the channel; these would end the clean-up.
+  struct sigaction ignore{};
+  ignore.sa_handler = SIG_IGN;
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaction(signal, &ignore, nullptr);
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail_errno("cannot forbid tracing", errno);
+  // With the user's real uid the user could kill it, or stop it while it has the helpers' lock. So
+  // with file capabilities too: its CAP_SETUID makes it as good as root already. Only a user
+  // namespace may have no root to become.
+  const bool is_root = geteuid() == 0;
+  const bool becomes_root = setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0;
+  if (is_root && !becomes_root) return fail_errno("cannot become root", errno);
+  leave_low_priority();
+  return {};
+}
+
+// For poll: milliseconds, rounded up; -1 where nothing is due.
+int time_until(Clock::time_point due) {
+  if (due == kNever) return -1;
+  auto left = std::max(due - Clock::now(), Clock::duration::zero());
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+}
+
+// Or until the VM has lost its right to the device. A VM can make events all the time, which must
+// not put off what is due.
+void watch_until_worker_ends(int channel, HostNetwork& network) {
+  auto routes_due = kNever;
+  while (true) {
+    std::array<pollfd, 4> entries = {
+        pollfd{.fd = channel, .events = POLLIN, .revents = 0},
+        pollfd{.fd = network.mac_events_fd(), .events = POLLIN, .revents = 0},
+        // Not looked at while a change waits to be followed.
+        pollfd{.fd = routes_due != kNever ? -1 : network.route_events_fd(), .events = POLLIN},
+        pollfd{.fd = network.device_events_fd(), .events = POLLIN, .revents = 0}};
+    if (poll(entries.data(), entries.size(), time_until(routes_due)) < 0) continue;
+    if (entries[0].revents != 0) return;
+    if (entries[3].revents != 0 && network.read_device_events()) {
+      // An error to the worker too, which would take a device that goes for the VM's end.
+      shutdown(channel, SHUT_RDWR);
+      return;
+    }
+    if (entries[1].revents != 0) network.read_mac_events();
+    if (entries[2].revents != 0 && network.read_route_events()) {
+      routes_due = Clock::now() + kRouteDelay;
+    }
+    if (Clock::now() >= routes_due) {
+      network.read_route_events();
+      routes_due = network.follow_routes(channel) ? kNever : Clock::now() + kRouteDelay;
+    }
+  }
+}
+
+void remove_files(const RealUser& user, const SocketFiles& files) {
+  if (!files.directory.valid()) return;
+  auto removed = as_real_user(user, [&files]() -> Status {
+    remove_socket_files(files);
+    return {};
+  });
+  if (!removed) log_error("socket", "cannot remove it: {}", removed.error().message);
+}
+
+StartReport failure_report(const Error& error) {
+  StartReport report{.ok = false, .os_errno = error.os_errno};
+  error.message.copy(report.error.data(), report.error.size() - 1);
+  return report;
+}
+
+// The keeper's whole life.
+int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
+               const SocketFiles& files) {
+  auto network = HostNetwork::set_up(config, user.uid, channel);
+  StartReport report = network ? StartReport{.ok = true, .facts = network->facts()}
+                               : failure_report(network.error());
+  if (network) {
+    if (auto restricted = restrict_keeper(user, files); !restricted) {
+      network->tear_down();
+      report = failure_report(restricted.error());
+    }
+  }
+  if (!report.ok) {
+    remove_files(user, files);
+    (void)send_report(channel, report, -1);
+    return 1;
+  }
+  // Who holds the device is watched by this process alone, which the user must not be able to hold
+  // up by the log. So what there is to say is said before the VM has the device, or has it no more.
+  const bool watches_holder = config.hand_over_device;
+  if (watches_holder) {
+    network->warn_of_firewall();
+    hold_log();
+  }
+  // A worker that was told nothing waits for this process to tell or to end.
+  auto sent = send_report(channel, report, network->take_device_fd().get());
+  if (sent) {
+    if (!watches_holder) network->warn_of_firewall();
+    watch_until_worker_ends(channel, *network);
+  } else {
+    log_warn("network", "the interface is given up: {}", sent.error().message);
+  }
+  // The user's files last: their file system may be slow, or never answer.
+  network->tear_down();
+  if (watches_holder) release_log();
+  remove_files(user, files);
+  return 0;
+}
+
+}  // namespace
+
+Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& user,
+                                 const SocketFiles& files, int vm_socket, int stop_fd) {
+  std::array<int, 2> channel{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel.data()) != 0) {
+    return fail_errno("cannot make a socketpair", errno);
+  }
+  KeeperStart start;
+  start.channel = UniqueFd(channel[0]);
+  UniqueFd keeper_end(channel[1]);
+  start.keeper = fork();
+  if (start.keeper < 0) {
+    int fork_error = errno;
+    remove_files(user, files);
+    return fail_errno("cannot fork the keeper", fork_error);
+  }
+  if (start.keeper == 0) {
+    start.channel.reset();
+    if (auto left = leave_worker(vm_socket); !left) {
+      (void)send_report(keeper_end.get(), failure_report(left.error()), -1);
+      _exit(1);
+    }
+    _exit(run_keeper(keeper_end.get(), config, user, files));
+  }
+  keeper_end.reset();
+  auto report = await_report(start.channel.get(), stop_fd, start.device);
+  if (report && report->ok && start.device.valid()) {
+    start.facts = report->facts;
+    return start;
+  }
+  end_keeper(start.keeper, std::move(start.channel));
+  remove_files(user, files);  // where the keeper did not come to it
+  if (!report) return pass(report);
+  return std::unexpected(Error{.message = report->error.data(), .os_errno = report->os_errno});
+}
+
+void end_keeper(pid_t keeper, UniqueFd channel) {
+  shutdown(channel.get(), SHUT_WR);
+  pollfd entry{.fd = channel.get(), .events = POLLIN, .revents = 0};
+  int ended = 0;
+  do {
+    ended = poll(&entry, 1, kEndTimeout);
+  } while (ended < 0 && errno == EINTR);
+  if (ended == 0) {
+    log_warn("network", "the keeper is still cleaning up after {} s", kEndTimeout / 1000);
+    return;
+  }
+  int status = 0;
+  if (waitpid(keeper, &status, 0) == keeper && WIFSIGNALED(status)) {
+    log_warn("network", "the keeper was ended by signal {}; what it left the next helper removes",
+             WTERMSIG(status));
+  }
+}
+
+}  // namespace vmnet
