@@ -2,6 +2,9 @@
 # program is made when the prefix is known, at installation.
 install(TARGETS vmnet-helper vmnet-run RUNTIME DESTINATION bin)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION share/doc/vmnet-helper)
+# The example tool, which needs nothing of a checkout but its own code.
+install(PROGRAMS example DESTINATION share/vmnet-helper)
+install(DIRECTORY examples/vmtool DESTINATION share/vmnet-helper/examples FILES_MATCHING PATTERN "*.py")
 
 if(VMNET_PLATFORM STREQUAL "linux")
   set(VMNET_SUDO_GROUP kvm)

@@ -19,19 +19,19 @@ from .machine import Machine, all_machines, check_name
 from .network import CONNECTIONS
 from .options import Options, add_helper_options
 from .process import send
-from .report import Failure, answer, complain, open_standard_streams, step
+from .report import TOOL, Failure, answer, complain, open_standard_streams, step
 from .session import Session
 
 COMMANDS = ("list", "ssh", "stop", "delete", "logs")
-DESCRIPTION = """Creates the virtual machine NAME, or starts it when it is there, on vmnet-helper's
+DESCRIPTION = f"""Creates the virtual machine NAME, or starts it when it is there, on vmnet-helper's
 network. Ends with the line 'Virtual machine IP address: ...' and keeps the VM running until Control+C,
-'./example stop NAME' or the VM's own shutdown."""
-COMMANDS_HELP = """commands:
-  ./example list                              the VMs, their state and address
-  ./example ssh NAME [COMMAND...]             a shell in the VM
-  ./example stop NAME [--now]                 shut it down; --now: at once
-  ./example delete NAME                       remove the VM and its disk
-  ./example logs NAME [console|helper|driver] [--follow]
+'{TOOL} stop NAME' or the VM's own shutdown."""
+COMMANDS_HELP = f"""commands:
+  {TOOL} list                              the VMs, their state and address
+  {TOOL} ssh NAME [COMMAND...]             a shell in the VM
+  {TOOL} stop NAME [--now]                 shut it down; --now: at once
+  {TOOL} delete NAME                       remove the VM and its disk
+  {TOOL} logs NAME [console|helper|driver] [--follow]
 
 VMs and downloaded images are in ~/.vmnet-helper; VMNET_HOME names another place. VMNET_HELPER and
 VMNET_RUN name the programs where they are not installed."""
@@ -77,11 +77,11 @@ class Parser(argparse.ArgumentParser):
     """Errors as the rest of the tool says them: one line, status 1."""
 
     def error(self, message: str):
-        raise Failure(f"{message}; see ./example --help")
+        raise Failure(f"{message}; see {TOOL} --help")
 
 
 def start_parser() -> Parser:
-    parser = Parser(prog="./example", description=DESCRIPTION, epilog=COMMANDS_HELP,
+    parser = Parser(prog=TOOL, description=DESCRIPTION, epilog=COMMANDS_HELP,
                     formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("name", metavar="NAME")
     made = parser.add_argument_group("the VM, when it is created")
@@ -171,7 +171,7 @@ def stop(name: str, now: bool) -> int:
     deadline = time.monotonic() + 120
     while machine.is_running():
         if time.monotonic() > deadline:
-            raise Failure(f"{name} did not stop; './example stop {name} --now'")
+            raise Failure(f"{name} did not stop; '{TOOL} stop {name} --now'")
         time.sleep(0.1)
     step(f"Stopped {name}")
     return 0
@@ -180,7 +180,7 @@ def stop(name: str, now: bool) -> int:
 def delete(name: str) -> int:
     machine = Machine(name).require()
     if not machine.take():
-        raise Failure(f"{name} is running: './example stop {name}' first")
+        raise Failure(f"{name} is running: '{TOOL} stop {name}' first")
     machine.clean_after_crash()
     machine.delete(wholly=True)
     machine.release()
@@ -189,7 +189,7 @@ def delete(name: str) -> int:
 
 
 def command_parser(command: str) -> Parser:
-    parser = Parser(prog=f"./example {command}", allow_abbrev=False)
+    parser = Parser(prog=f"{TOOL} {command}", allow_abbrev=False)
     if command != "list":
         parser.add_argument("name", metavar="NAME")
     if command == "ssh":

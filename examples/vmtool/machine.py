@@ -21,7 +21,7 @@ import shutil
 import uuid
 
 from . import process
-from .report import Failure
+from .report import TOOL, Failure
 
 SETTINGS = {"interface_id", "driver", "cpus", "memory", "user", "source", "distribution", "arch", "firmware",
             "disk_format"}
@@ -80,13 +80,13 @@ class Machine:
 
     def whole(self) -> Machine:
         if self.damaged:
-            raise Failure(f"{self.path('vm.json')} is damaged; './example delete {self.name}' removes "
+            raise Failure(f"{self.path('vm.json')} is damaged; '{TOOL} delete {self.name}' removes "
                           "the VM")
         return self
 
     def require(self) -> Machine:
         if not self.folder.is_dir():
-            raise Failure(f"there is no VM '{self.name}'; './example list' shows those there are")
+            raise Failure(f"there is no VM '{self.name}'; '{TOOL} list' shows those there are")
         return self
 
     def path(self, name: str) -> pathlib.Path:

@@ -27,9 +27,11 @@ from dataclasses import dataclass
 from .interrupts import INTERRUPTS
 from .machine import Machine
 from .process import Running
-from .report import Failure
+from .report import INSTALLED, ROOT, Failure
 
-PLACES = ("/opt/homebrew/opt/vmnet-helper/libexec", "/opt/vmnet-helper/bin")
+PLACES = ["/opt/homebrew/opt/vmnet-helper/libexec", "/opt/vmnet-helper/bin"]
+if INSTALLED:
+    PLACES.append(str(ROOT.parents[1] / "bin"))
 READY_SECONDS = 60
 CONNECTIONS = ("fd", "socket", "run", "tap")
 VM_FD = 4  # where vmnet-run's command finds its socket or TAP

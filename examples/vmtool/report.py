@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
+
+# A checkout, or where it was installed: PREFIX/share/vmnet-helper.
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+INSTALLED = not (ROOT / "CMakeLists.txt").exists()
+TOOL = str(ROOT / "example") if INSTALLED else "./example"  # what the user types
 
 
 class Failure(Exception):

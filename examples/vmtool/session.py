@@ -11,7 +11,7 @@ from .create import change, create
 from .interrupts import INTERRUPTS, Interrupted
 from .machine import Machine
 from .process import Running
-from .report import Failure, step
+from .report import TOOL, Failure, step
 
 ANSWER_SECONDS = {True: 300, False: 1800}  # by whether the processor runs the VM itself
 OTHER_SECONDS = 60  # after which a VM that is there is taken for one without ssh
@@ -44,8 +44,8 @@ class Session:
             with INTERRUPTS.held():
                 self.taken = self.machine.take(make=True)
             if not self.taken:
-                raise Failure(f"{self.machine.name} is running: './example ssh {self.machine.name}', "
-                              f"'./example stop {self.machine.name}'")
+                raise Failure(f"{self.machine.name} is running: '{TOOL} ssh {self.machine.name}', "
+                              f"'{TOOL} stop {self.machine.name}'")
             if self.machine.clean_after_crash():
                 step("Ended what a killed run had left")
             self.machine.note_run(run=os.getpid())
@@ -117,7 +117,7 @@ class Session:
                 break
             if time.monotonic() > deadline:
                 raise Failure(f"the VM did not answer {'at ' + found if found else 'with an address'}"
-                              f" within {seconds} s; its console: ./example logs {self.machine.name}")
+                              f" within {seconds} s; its console: {TOOL} logs {self.machine.name}")
             time.sleep(POLL)
         with INTERRUPTS.held():
             self.answered = True

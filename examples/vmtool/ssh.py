@@ -8,7 +8,7 @@ import pathlib
 
 from . import process
 from .machine import Machine
-from .report import Failure
+from .report import TOOL, Failure
 
 INSTALL = "apt-get install openssh-client"
 
@@ -76,7 +76,7 @@ def connect(machine: Machine, words: list[str]) -> None:
     """Becomes ssh."""
     address = machine.run_state().get("address")
     if not machine.is_running():
-        raise Failure(f"{machine.name} is not running: ./example {machine.name}")
+        raise Failure(f"{machine.name} is not running: {TOOL} {machine.name}")
     if not address:
         raise Failure(f"{machine.name} has no address yet; it is still starting")
     arguments = command(machine, address, words)

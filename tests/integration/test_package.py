@@ -39,7 +39,8 @@ def test_members_are_roots_alone():
             assert (member.uid, member.gid) == (0, 0) and not member.mode & 0o7022, member.name
             assert member.isfile() or member.isdir(), member.name
         names = {member.name for member in members}
-        assert {"opt/vmnet-helper/bin/vmnet-helper", "opt/vmnet-helper/bin/vmnet-run"} <= names
+        assert {"opt/vmnet-helper/bin/vmnet-helper", "opt/vmnet-helper/bin/vmnet-run",
+                "opt/vmnet-helper/share/vmnet-helper/example"} <= names
 
 
 def test_programs_need_no_more_than_they_say(tmp_path):
