@@ -1,7 +1,5 @@
-"""Puts a run's tables into the marked block of docs/performance.md, its plots beside that, and its
-ratios into README.md's."""
+"""Puts a run's tables into the marked block of docs/performance.md, and its plots beside that."""
 
-import json
 import pathlib
 import shutil
 import sys
@@ -9,7 +7,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 
-from results import Results, replace_block, summary  # noqa: E402
+from results import replace_block  # noqa: E402
 
 
 def main():
@@ -21,10 +19,6 @@ def main():
         shutil.copy(plot, target / plot.name)
     shutil.copy(folder / "results.json", target / "results.json")
     pictures = "\n".join(f"![{plot.stem}](performance/{plot.name})" for plot in plots)
-    found = json.loads((folder / "results.json").read_text())
-    readme = ROOT / "README.md"
-    readme.write_text(replace_block(
-        readme.read_text(), f"{found['environment']}\n\n{summary(Results(found['samples']))}"))
     text = (folder / "results.md").read_text()
     document.write_text(replace_block(document.read_text(), f"{text}\n{pictures}"))
 

@@ -148,16 +148,6 @@ def ratio_table(results):
     return markdown(["ratio", "at least", "hope", "measured (min to max)", "verdict"], rows)
 
 
-def summary(results):
-    """The ratios that were measured, for a reader in a hurry."""
-    def text(measured):
-        return f"{measured.median:.1f} ×" if measured.median >= 2 else f"{measured.median:.2f} ×"
-
-    rows = [[target.title + (" (less is better)" if target.smaller_is_better else ""), text(measured)]
-            for target, measured in results.targets() if measured]
-    return markdown(["ratio", "measured"], rows)
-
-
 # The metrics as columns: (metric, title, digits).
 COLUMNS = ((GBPS, "Gbit/s", 2), (HELPER_CPU, "helper CPU s/GB", 2),
            ("total_cpu_s_per_gb", "all CPU s/GB", 2), ("retransmits", "retransmits", 0),
