@@ -29,7 +29,9 @@ from .machine import Machine
 from .process import Running
 from .report import INSTALLED, ROOT, Failure
 
-PLACES = ["/opt/homebrew/opt/vmnet-helper/libexec", "/opt/vmnet-helper/bin"]
+# In the order of docs/integration.md: Homebrew's prefix on Apple silicon, on Intel, then the releases'.
+PLACES = ["/opt/homebrew/opt/vmnet-helper/libexec", "/usr/local/opt/vmnet-helper/libexec",
+          "/opt/vmnet-helper/bin"]
 if INSTALLED:
     PLACES.append(str(ROOT.parents[1] / "bin"))
 READY_SECONDS = 60
