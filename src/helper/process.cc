@@ -70,6 +70,22 @@ void stop_timers() {
   for (auto which : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}) setitimer(which, &zero, nullptr);
 }
 
+// It grows up to the limit of the moment (Linux 6.18, mm/mmap.c), so raising that helps this
+// process too.
+Status raise_stack() {
+  constexpr rlim_t kEnough = 128 << 10;
+  constexpr rlim_t kUsual = 8 << 20;
+  rlimit stack{};
+  if (getrlimit(RLIMIT_STACK, &stack) != 0) {
+    return fail_errno("cannot read the limit of the stack", errno);
+  }
+  if (stack.rlim_cur >= kEnough) return {};
+  stack.rlim_cur = kUsual;
+  stack.rlim_max = std::max(stack.rlim_max, kUsual);
+  if (setrlimit(RLIMIT_STACK, &stack) == 0) return {};
+  return fail_errno("cannot have enough stack", errno, "raise the limit: ulimit -s 8192");
+}
+
 Status set_limits() {
   rlimit core{.rlim_cur = 0, .rlim_max = 0};
   if (setrlimit(RLIMIT_CORE, &core) != 0) return fail_errno("cannot forbid core files", errno);
@@ -101,6 +117,7 @@ void clear_environment() {
 }  // namespace
 
 Result<StartContext> sanitise_process() {
+  if (auto raised = raise_stack(); !raised) return pass(raised);
   if (auto opened = open_standard_descriptors(); !opened) return pass(opened);
   std::set_new_handler(end_without_memory);
   reset_signals();

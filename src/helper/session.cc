@@ -1,7 +1,6 @@
 #include "helper/session.h"
 
 #include <algorithm>
-#include <system_error>
 
 #include <poll.h>
 
@@ -84,18 +83,16 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
 Session::~Session() {
   stop_threads_.raise();
   go_.raise();
-  for (std::thread& thread : threads_) {
-    if (thread.joinable()) thread.join();
-  }
+  for (Thread& thread : threads_) thread.join();
 }
 
 Status Session::start_threads() {
-  try {
-    threads_[0] = std::thread([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
-    threads_[1] = std::thread([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
-  } catch (const std::system_error& error) {
-    return fail_errno("cannot start a thread", error.code().value());
-  }
+  auto to_vm = Thread::start([this] { run_thread(vm_forwarder_, ForwardEnd::kTargetGone); });
+  if (!to_vm) return pass(to_vm);
+  threads_[0] = std::move(*to_vm);
+  auto to_host = Thread::start([this] { run_thread(host_forwarder_, ForwardEnd::kSourceGone); });
+  if (!to_host) return pass(to_host);
+  threads_[1] = std::move(*to_host);
   threads_ready_.wait();
   return {};
 }
@@ -114,7 +111,7 @@ SessionEnd Session::run() {
   go_.raise();
   SessionEnd end = wait_for_end();
   stop_threads_.raise();
-  for (std::thread& thread : threads_) thread.join();
+  for (Thread& thread : threads_) thread.join();
   return end;
 }
 

@@ -8,9 +8,9 @@
 #include <latch>
 #include <memory>
 #include <optional>
-#include <thread>
 
 #include "base/result.h"
+#include "base/thread.h"
 #include "forward/client_monitor.h"
 #include "forward/forwarder.h"
 #include "forward/to_host.h"
@@ -76,7 +76,7 @@ class Session {
   std::atomic<bool> vm_gone_ = false;
   std::atomic<bool> interface_gone_ = false;
   std::latch threads_ready_{2};
-  std::array<std::thread, 2> threads_;
+  std::array<Thread, 2> threads_;
 
   // Of the main thread.
   ClientMonitor client_monitor_;

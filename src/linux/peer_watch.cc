@@ -7,8 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
-#include <system_error>
-#include <thread>
 
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
@@ -21,6 +19,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
+#include "base/thread.h"
 
 namespace vmnet {
 namespace {
@@ -46,11 +46,9 @@ Result<UniqueFd> open_diag_socket_in(int namespace_fd) {
       diag = open_diag_socket();
     }
   };
-  try {
-    std::thread(visit).join();
-  } catch (const std::system_error& error) {
-    return fail_errno("cannot start a thread", error.code().value());
-  }
+  auto visitor = Thread::start(visit);
+  if (!visitor) return pass(visitor);
+  visitor->join();
   return diag;
 }
 

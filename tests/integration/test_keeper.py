@@ -185,20 +185,6 @@ def test_guards_stay_as_long_as_what_they_guard(host, plug):
     assert device not in host.run("nft", "list", "tables").stdout
 
 
-@pytest.mark.parametrize("policy, nice", [(os.SCHED_OTHER, 19), (os.SCHED_IDLE, 0)])
-def test_the_user_does_not_make_it_wait(plug, policy, nice):
-    """It holds the lock that all others wait for, whatever priority it was started with."""
-    os.sched_setscheduler(0, policy, os.sched_param(0))
-    os.setpriority(os.PRIO_PROCESS, 0, nice)
-    try:
-        keeper = plug().helper.keeper()
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
-    assert os.getpriority(os.PRIO_PROCESS, keeper) == 0
-    assert os.sched_getscheduler(keeper) == os.SCHED_OTHER
-
-
 def test_nothing_is_logged_under_the_lock(host, start):
     """Standard error is the user's, who could let a write to it wait, and all other helpers too."""
     left = start()

@@ -10,15 +10,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptor_passing.h"
 #include "base/log.h"
+#include "linux/privilege/inherited_state.h"
 #include "linux/privilege/keeper_sandbox.h"
 
 namespace vmnet {
@@ -67,14 +66,6 @@ Result<StartReport> await_report(int channel, int stop_fd, UniqueFd& device) {
   return receive_report(channel, device);
 }
 
-// It holds the lock that other users' helpers wait for. Where that needs CAP_SYS_NICE, which file
-// capabilities do not give, it stays as it was.
-void leave_low_priority() {
-  const sched_param normal{};
-  if (sched_getscheduler(0) == SCHED_IDLE) sched_setscheduler(0, SCHED_OTHER, &normal);
-  if (getpriority(PRIO_PROCESS, 0) > 0) setpriority(PRIO_PROCESS, 0, 0);
-}
-
 // Becomes a process that the user cannot signal and that shares nothing with the worker but the
 // channel and standard error.
 Status leave_worker(int vm_socket) {
@@ -96,8 +87,7 @@ Status leave_worker(int vm_socket) {
   const bool is_root = geteuid() == 0;
   const bool becomes_root = setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0;
   if (is_root && !becomes_root) return fail_errno("cannot become root", errno);
-  leave_low_priority();
-  return {};
+  return reset_inherited_state();
 }
 
 // For poll: milliseconds, rounded up; -1 where nothing is due.
