@@ -96,7 +96,8 @@ std::string mac_of_gateway(const Helper& helper) {
                       gateway;
   if (send(helper.vm, frame.data(), frame.size(), 0) < 0) throw std::runtime_error("cannot send");
   while (true) {
-    frame.resize(helper.interface["vmnet_max_packet_size"]);
+    size_t largest = helper.interface["vmnet_max_packet_size"];
+    frame.resize(largest + 8);  // two VLAN tags
     ssize_t size = recv(helper.vm, frame.data(), frame.size(), 0);
     if (size < 0) throw std::runtime_error("cannot receive");
     bool arp_reply = size >= 42 && frame.compare(12, 2, "\x08\x06") == 0 && frame[21] == 2;

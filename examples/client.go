@@ -71,7 +71,7 @@ func askForGateway(vm *net.UnixConn, vmnet *vmnetInterface) error {
 	if _, err := vm.Write(arpRequest(mac, net.ParseIP(vmnet.Address).To4(), gateway)); err != nil {
 		return err
 	}
-	frame := make([]byte, vmnet.MaxPacketSize)
+	frame := make([]byte, vmnet.MaxPacketSize+8) // two VLAN tags
 	for {
 		size, err := vm.Read(frame)
 		if err != nil {

@@ -34,7 +34,7 @@ gateway = socket.inet_aton(interface["vmnet_start_address"])
 arp = bytes.fromhex("0001080006040001")
 vm.send(b"\xff" * 6 + mac + b"\x08\x06" + arp + mac + own + bytes(6) + gateway)
 while True:
-    frame = vm.recv(interface["vmnet_max_packet_size"])
+    frame = vm.recv(interface["vmnet_max_packet_size"] + 8)  # two VLAN tags
     if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\x00\x02" and frame[28:32] == gateway:
         print(f"gateway: {frame[22:28].hex(':')} {interface['vmnet_start_address']}")
         break

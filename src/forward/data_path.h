@@ -12,6 +12,7 @@ struct DataPathOptions {
   bool merge_udp = false;         // the host's end takes UDP segments too
   size_t mtu = 1500;              // of the VM's interface
 
+  // The largest frames, without VLAN tags.
   size_t max_segment_frame() const { return mtu + 14; }
   size_t max_frame() const { return tso ? 65'550 : max_segment_frame(); }
   bool offload() const { return tso || checksum_offload; }

@@ -27,7 +27,7 @@ size_t ToHost::process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t&
   merger_.clear();
   for (size_t slot = first; slot < end; slot++) {
     MutableBytes frame = in.frame(slot);
-    if (frame.size() < EthernetHeader::kSize || frame.size() > options_.max_frame()) {
+    if (frame.size() < EthernetHeader::kSize || !fits_untagged(frame, options_.max_frame())) {
       drops++;
       continue;
     }

@@ -7,7 +7,8 @@ namespace vmnet {
 ToVm::ToVm(const DataPathOptions& options, PathMtus* paths)
     : options_(options),
       paths_(paths),
-      stride_((options.max_segment_frame() + kCacheLine - 1) / kCacheLine * kCacheLine),
+      stride_((options.max_segment_frame() + kMaxTagsSize + kCacheLine - 1) / kCacheLine *
+              kCacheLine),
       copied_(std::make_unique_for_overwrite<uint8_t[]>(kMaxCopied * stride_)) {}
 
 size_t ToVm::process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) {
@@ -37,8 +38,8 @@ ToVm::Outcome ToVm::forward(MutableBytes host_frame, SendBatch& out) {
   }
   // Without a header to say so the guest would take several datagrams for one: those are always
   // cut.
-  bool whole = options_.tso && frame.size() <= options_.max_frame() && header.needs_checksum() &&
-               segmentation != VirtioHeader::kGsoUdpL4;
+  bool whole = options_.tso && fits_untagged(frame, options_.max_frame()) &&
+               header.needs_checksum() && segmentation != VirtioHeader::kGsoUdpL4;
   if (!whole) return forward_split(header, frame, out);
   // Validated as if it were cut.
   auto segmenter = Segmenter::create(header, frame, options_.max_segment_frame());
@@ -48,7 +49,7 @@ ToVm::Outcome ToVm::forward(MutableBytes host_frame, SendBatch& out) {
 ToVm::Outcome ToVm::forward_whole(const VirtioHeader& header, MutableBytes frame,
                                   SendBatch& out) const {
   if (!out.has_room(1, 1)) return out.count() == 0 ? Outcome::kDropped : Outcome::kNoRoom;
-  if (frame.size() > options_.max_frame()) return Outcome::kDropped;
+  if (!fits_untagged(frame, options_.max_frame())) return Outcome::kDropped;
   if (header.needs_checksum() && !complete_checksum(header, frame)) return Outcome::kDropped;
   out.begin_frame();
   out.add_part(frame);

@@ -158,6 +158,64 @@ TEST(Transforms, ToVmDropsWhatTheVmCannotTake) {
   EXPECT_EQ(vm.frames, std::vector<Buffer>{Buffer(1514)});
 }
 
+// A frame of `size` bytes with the VLAN tags that these types begin.
+Buffer tagged(std::initializer_list<uint16_t> types, size_t size) {
+  Buffer frame(size);
+  size_t at = 12;
+  for (uint16_t type : types) {
+    store_be16(&frame[at], type);
+    at += EthernetHeader::kTagSize;
+  }
+  return frame;
+}
+
+// Two tags, a service's outside, are not counted; a third is.
+TEST(Transforms, VlanTagsComeOnTopOfTheLargestFrame) {
+  std::vector<Buffer> fitting = {tagged({kTypeVlan}, 1518), tagged({kTypeServiceVlan}, 1518),
+                                 tagged({kTypeVlan, kTypeVlan}, 1522),
+                                 tagged({kTypeServiceVlan, kTypeVlan}, 1522)};
+  std::vector<Buffer> frames = fitting;
+  frames.push_back(tagged({}, 1518));
+  frames.push_back(tagged({kTypeVlan}, 1519));
+  frames.push_back(tagged({kTypeVlan, kTypeVlan}, 1523));
+  frames.push_back(tagged({kTypeVlan, kTypeVlan, kTypeVlan}, 1526));
+  std::vector<Buffer> from_host;
+  for (const Buffer& frame : frames) from_host.push_back(with_header({}, frame));
+  for (const DataPathOptions& options :
+       {DataPathOptions{}, DataPathOptions{.checksum_offload = true}}) {
+    ToHost to_host(options, kSlots, nullptr, nullptr);
+    Sent host = run(to_host, frames);
+    EXPECT_EQ(host.drops, 4U);
+    ASSERT_EQ(host.frames.size(), fitting.size());
+    for (size_t i = 0; i < fitting.size(); i++) {
+      EXPECT_EQ(host.frames[i], with_header({}, fitting[i]));
+    }
+    ToVm to_vm(options);
+    Sent vm = run(to_vm, from_host);
+    EXPECT_EQ(vm.drops, 4U);
+    EXPECT_EQ(vm.frames, fitting);
+  }
+}
+
+// The host cuts nothing smaller for a tag: a segment keeps its size, a datagram is not lost.
+TEST(Transforms, TaggedSegmentsKeepTheirSize) {
+  for (bool udp : {false, true}) {
+    Buffer large = TcpFrame{.udp = udp, .payload = Buffer(udp ? 4 * 1472 : 4 * 1460, 9)}.frame();
+    const uint8_t tags[] = {0x88, 0xa8, 0, 5, 0x81, 0, 0, 7};
+    large.insert(large.begin() + 12, std::begin(tags), std::end(tags));
+    VirtioHeader gso{.flags = VirtioHeader::kNeedsChecksum,
+                     .gso_type = udp ? VirtioHeader::kGsoUdpL4 : VirtioHeader::kGsoTcpv4,
+                     .gso_size = static_cast<uint16_t>(udp ? 1472 : 1460),
+                     .checksum_start = 42,
+                     .checksum_offset = static_cast<uint16_t>(udp ? 6 : 16)};
+    ToVm to_vm({});
+    Sent vm = run(to_vm, {with_header(gso, large)});
+    EXPECT_EQ(vm.drops, 0U);
+    ASSERT_EQ(vm.frames.size(), 4U);
+    for (const Buffer& frame : vm.frames) EXPECT_EQ(frame.size(), 1522U);
+  }
+}
+
 // A guest with offload gets large frames whole, with a checksum that is true: nothing tells it that
 // it need not look.
 TEST(Transforms, OffloadGuestsExchangeLargeFrames) {

@@ -30,7 +30,7 @@ class Unmerger {
   std::array<iovec, 2> segment(size_t index);
 
  private:
-  static constexpr size_t kMaxFrame = 65'550;
+  static constexpr size_t kMaxFrame = 65'550 + kMaxTagsSize;
 
   std::unique_ptr<uint8_t[]> frame_;
   std::array<uint8_t, VirtioHeader::kSize + Segmenter::kMaxHeader> headers_{};

@@ -19,7 +19,8 @@ DataPathOptions data_path(const NetworkConfig& config, const HostInterface& inte
   return {.tso = config.enable_tso,
           .checksum_offload = config.enable_checksum_offload,
           .engine = interface.has_offload(),
-          .merge_udp = interface.takes_udp_segments()};
+          .merge_udp = interface.takes_udp_segments(),
+          .mtu = interface.description().mtu};
 }
 
 // Frames that the VM may have queued are taken 64 at a time: as many as one receive call fetches.
@@ -27,13 +28,13 @@ constexpr size_t kFromVm = 64;
 
 BatchSizes to_host_sizes(const DataPathOptions& options) {
   return {.read_slots = kFromVm,
-          .slot_size = options.max_frame(),
+          .slot_size = options.max_frame() + kMaxTagsSize,
           .write_frames = kFromVm,
           .write_parts = 2 * kFromVm};
 }
 
 // A virtio-net header and the largest frame that a host's end brings.
-constexpr size_t kMaxHostFrame = 12 + kMaxOffloadFrameSize;
+constexpr size_t kMaxHostFrame = VirtioHeader::kSize + kMaxOffloadFrameSize + kMaxTagsSize;
 
 // A few of the host's large frames fill a batch of sends; as many small ones as the VM may queue
 // are taken at once.

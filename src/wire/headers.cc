@@ -196,7 +196,6 @@ namespace {
 
 constexpr uint8_t kHopByHop = 0;
 constexpr uint8_t kDestinationOptions = 60;
-constexpr int kMaxVlanTags = 2;
 // RFC 8200 has each extension once, destination options twice.
 constexpr int kMaxExtensions = 4;
 

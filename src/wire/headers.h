@@ -189,8 +189,19 @@ struct TransportLayout {
   size_t ip_and_transport_size() const { return payload - ip; }
 };
 
-// The Ethernet header's size with up to two VLAN tags, whatever they say; no more than the frame's.
+// What VLAN tags may add to a frame's size: a service's and a customer's (802.1ad).
+inline constexpr int kMaxVlanTags = 2;
+inline constexpr size_t kMaxTagsSize = kMaxVlanTags * EthernetHeader::kTagSize;
+
+// The Ethernet header's size with up to kMaxVlanTags tags, whatever they say; no more than the
+// frame's.
 size_t ethernet_size(Bytes frame);
+
+// Whether a frame has at most `max_size` bytes without its tags.
+inline bool fits_untagged(Bytes frame, size_t max_size) {
+  return frame.size() <= max_size ||
+         frame.size() <= max_size + (ethernet_size(frame) - EthernetHeader::kSize);
+}
 
 // Looks through up to two VLAN tags, IPv4 options and IPv6 hop-by-hop and destination options; not
 // through a routing header, since the checksum then belongs to another destination.

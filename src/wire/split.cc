@@ -32,8 +32,9 @@ size_t segment_size_for(const VirtioHeader& header, const TransportLayout& layou
                         size_t max_frame) {
   constexpr size_t kMinSegment = 2;
   size_t size = header.gso_size;
-  if (size < kMinSegment || max_frame < layout.payload + kMinSegment) return 0;
-  size_t room = max_frame - layout.payload;
+  size_t headers = EthernetHeader::kSize + layout.ip_and_transport_size();
+  if (size < kMinSegment || max_frame < headers + kMinSegment) return 0;
+  size_t room = max_frame - headers;
   if (size > room && !layout.is_tcp()) return 0;
   return std::min(size, room);
 }

@@ -29,8 +29,8 @@ class Segmenter {
   static constexpr size_t kMaxHeader = 192;
 
   // `frame`: a bare Ethernet frame; its headers are copied. `max_frame`: the size of the largest
-  // frame to make. Nothing: the virtio header and the frame contradict each other, or the frame
-  // cannot be cut into at most kMaxSegments.
+  // frame to make, without VLAN tags. Nothing: the virtio header and the frame contradict each
+  // other, or the frame cannot be cut into at most kMaxSegments.
   static std::optional<Segmenter> create(const VirtioHeader& header, Bytes frame, size_t max_frame);
 
   size_t count() const { return count_; }

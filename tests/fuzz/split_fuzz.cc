@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::vector<uint8_t> segment(segmenter->header_size());
       segmenter->write_header(i, payload, segment);
       segment.insert(segment.end(), payload.begin(), payload.end());
-      expect(segment.size() <= 1514);
+      expect(vmnet::fits_untagged(segment, 1514));
       bool plain = segment[12] != 0x81 && segment[12] != 0x88 &&
                    (type != VirtioHeader::kGsoTcpv6 || segment[20] == 6) &&
                    (type != VirtioHeader::kGsoUdpL4 || segment[12] == 8 || segment[20] == 17);

@@ -58,10 +58,11 @@ def test_frame_passes_without_its_rule(name):
     lambda s, v: to_all(s, IP(src="192.168.64.200", dst=v.ip), UDP(sport=5000, dport=5001)),
     lambda s, v: to_all(s, ARP(op=1, hwsrc=s.mac, psrc=s.ip, pdst=v.ip)),
     lambda s, v: to_all(s, IP(src=s.ip, dst=v.ip), UDP(sport=5000, dport=5001), vlan=[7]),
+    lambda s, v: to_all(s, IP(src=s.ip, dst=v.ip), UDP(sport=5000, dport=5001), vlan=[5, 7]),
     lambda s, v: to_all(s, IPv6(src="fe80::aa", dst="ff02::1"), ICMPv6EchoRequest()),
     lambda s, v: to_all(s, IPv6(src=s.ip6, dst="ff02::1"), IPv6ExtHdrFragment(nh=17, m=0),
                         UDP(sport=5000, dport=5001)),
-], ids=["own-mac", "any-mac", "any-address", "arp", "vlan", "ipv6", "ipv6-fragment"])
+], ids=["own-mac", "any-mac", "any-address", "arp", "vlan", "two-vlans", "ipv6", "ipv6-fragment"])
 def test_honest_frames_pass(shared_lab, frame_of):
     assert reaches_others(frame_of)(shared_lab)
 

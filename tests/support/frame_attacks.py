@@ -79,6 +79,11 @@ def ra(*extension, vlan=()):
                                          vlan=vlan, dst=ALL_NODES_MAC)
 
 
+def service_tagged(frame):
+    """The same frame with its third tag of type 802.1ad."""
+    return frame[:20] + b"\x88\xa8" + frame[22:]
+
+
 def udp(source_port, target_port, *inner, vlan=()):
     return lambda sender, victim: to_all(
         sender, IP(src=sender.ip, dst="255.255.255.255"), UDP(sport=source_port, dport=target_port),
@@ -146,7 +151,7 @@ def plain(**ether):
 
 
 ROUTER_RULE = r"icmpv6 type \{ nd-router-solicit, .* drop"
-VLAN_RULE = r"meta protocol \{ 8021q, 8021ad \} drop"
+VLAN_RULES = [r"meta protocol \{ 8021q, 8021ad \} .* drop"]
 SPORT_RULE = r"udp sport .* drop"
 DPORT_RULE = r"udp dport .* drop"
 ARP_GATEWAY_RULE = r"arp saddr ip 192\.168\.64\.1 drop"
@@ -223,8 +228,13 @@ FRAME_ATTACKS = {
     "router-advert": (reaches_others(ra()), [ROUTER_RULE]),
     "router-advert-vlan0": (reaches_others(ra(vlan=[0])), [ROUTER_RULE]),
     "router-advert-vlan5": (reaches_others(ra(vlan=[5])), [ROUTER_RULE]),
-    "router-advert-two-tags": (reaches_others(ra(vlan=[0, 0])), [VLAN_RULE]),
-    "router-advert-three-tags": (reaches_others(ra(vlan=[0, 0, 0])), [VLAN_RULE]),
+    "router-advert-two-tags": (reaches_others(ra(vlan=[0, 0])), VLAN_RULES),
+    "router-advert-three-tags": (reaches_others(ra(vlan=[0, 0, 0])), VLAN_RULES),
+    "router-advert-outer-vlan0": (reaches_others(ra(vlan=[0, 5])), VLAN_RULES),
+    "router-advert-inner-vlan0": (reaches_others(ra(vlan=[5, 0])), VLAN_RULES),
+    "router-advert-third-tag": (reaches_others(ra(vlan=[5, 5, 0])), VLAN_RULES),
+    "router-advert-third-service-tag": (
+        reaches_others(lambda s, v: service_tagged(ra(vlan=[5, 5, 0])(s, v))), VLAN_RULES),
     "router-advert-hop-by-hop": (reaches_others(ra(IPv6ExtHdrHopByHop())), [ROUTER_RULE]),
     "router-advert-destination": (reaches_others(ra(IPv6ExtHdrDestOpt(), IPv6ExtHdrDestOpt())),
                                   [ROUTER_RULE]),

@@ -109,6 +109,11 @@ struct NftField {
 };
 inline constexpr NftField kEtherDestination{NFT_PAYLOAD_LL_HEADER, 0, 6};
 inline constexpr NftField kEtherSource{NFT_PAYLOAD_LL_HEADER, 6, 6};
+// Of a frame with a VLAN tag, which the kernel takes off: what nft sees in the Ethernet header.
+inline constexpr NftField kVlanTag{NFT_PAYLOAD_LL_HEADER, 14, 2};
+// Of one with another tag behind that: this tag, and the type of what follows it.
+inline constexpr NftField kInnerVlanTag{NFT_PAYLOAD_NETWORK_HEADER, 0, 2};
+inline constexpr NftField kInnerVlanType{NFT_PAYLOAD_NETWORK_HEADER, 2, 2};
 inline constexpr NftField kArpSenderMac{NFT_PAYLOAD_NETWORK_HEADER, 8, 6, ETH_P_ARP};
 inline constexpr NftField kArpSenderIp{NFT_PAYLOAD_NETWORK_HEADER, 14, 4, ETH_P_ARP};
 inline constexpr NftField kIpSource{NFT_PAYLOAD_NETWORK_HEADER, 12, 4, ETH_P_IP};

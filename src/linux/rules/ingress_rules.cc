@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
 
+#include "linux/nft/values.h"
 #include "linux/rules/own_addresses.h"
 
 namespace vmnet {
@@ -70,11 +71,18 @@ void drop_unreadable_packets(NftChain& chain) {
   chain.rule().meta_protocol_in(kIpTypes).drop();
 }
 
-// A second VLAN tag (receivers strip nested priority tags) and SNAP (some systems take IP in it)
-// would carry what the rules for IP and ARP do not see. The kernel itself takes one tag off.
+// A second VLAN tag and SNAP (some systems take IP in it) would carry what the rules for IP and ARP
+// do not see. The kernel itself takes one tag off. A receiver that was not told of a VLAN drops its
+// frames, but strips priority tags (VLAN 0): so two tags pass where both are of VLANs.
 void drop_wrapped_packets(NftChain& chain) {
   static constexpr std::array<uint16_t, 2> kVlanTypes{ETH_P_8021Q, ETH_P_8021AD};
-  chain.rule().meta_protocol_in(kVlanTypes).drop();
+  const NftBytes vlan_mask{0x0f, 0xff};
+  for (const NftField& tag : {kVlanTag, kInnerVlanTag}) {
+    chain.rule().meta_protocol_in(kVlanTypes).is_masked(tag, vlan_mask, {0, 0}).drop();
+  }
+  for (uint16_t type : kVlanTypes) {
+    chain.rule().meta_protocol_in(kVlanTypes).is(kInnerVlanType, big_endian(type)).drop();
+  }
   chain.rule().meta_protocol(kLlc).network_bytes(0, {0xaa, 0xaa}).drop();
 }
 
