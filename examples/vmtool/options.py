@@ -5,21 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 
-VALUES = {"--operation-mode": "MODE", "--shared-interface": "NAME", "--start-address": "ADDR",
-          "--end-address": "ADDR", "--subnet-mask": "MASK", "--network": "NAME",
-          "--network-id": "UUID", "--host-ip-address": "ADDR", "--host-subnet-mask": "MASK",
-          "--stats-interval": "SECONDS"}
-FLAGS = ("--enable-tso", "--enable-checksum-offload", "--enable-isolation", "--verbose")
+from .helper_options import HELPER_OPTIONS
+
+OWN = ("--tap", "--interface-id")  # decided by the tool, or with a default of its own
+HANDED_DOWN = tuple(option for option in HELPER_OPTIONS if option[0] not in OWN)
 
 
 def add_helper_options(group) -> None:
-    for name, value in VALUES.items():
-        group.add_argument(name, metavar=value)
-    for name in FLAGS:
-        group.add_argument(name, action="store_true")
+    for name, value, repeatable, summary in HANDED_DOWN:
+        if repeatable:
+            group.add_argument(name, metavar=value, action="append", default=[],
+                               help=f"{summary}, may be repeated")
+        elif value:
+            group.add_argument(name, metavar=value, help=summary)
+        else:
+            group.add_argument(name, action="store_true", help=summary)
     group.add_argument("--interface-id", metavar="UUID", help="default: the VM's own, which stays")
-    group.add_argument("--dns", metavar="ADDR", action="append", default=[],
-                       help="a DNS server for the VM, may be repeated; default: the host's")
 
 
 class Options(argparse.Namespace):
@@ -36,11 +37,16 @@ class Options(argparse.Namespace):
 
     def helper_options(self, machine) -> list[str]:
         words = [f"--interface-id={self.interface_id or machine.interface_id()}"]
-        words += [f"{option}={self.value(option)}" for option in VALUES if self.value(option)
-                  is not None]
-        words += [option for option in FLAGS if self.value(option)]
-        if self.helper_has_dns():
-            words += [f"--dns={server}" for server in self.dns]
+        for name, value, repeatable, _ in HANDED_DOWN:
+            given = self.value(name)
+            if name == "--dns" and not self.helper_has_dns():
+                continue
+            if repeatable:
+                words += [f"{name}={word}" for word in given]
+            elif value and given is not None:
+                words.append(f"{name}={given}")
+            elif not value and given:
+                words.append(name)
         return words
 
     def seed_dns(self) -> list[str]:

@@ -1,27 +1,45 @@
-# Completion of vmnet-run for bash: its options, and after -- those of the command.
+# Completion of vmnet-run for bash: its options, then those of the command. made by packaging/make_texts.py from src/helper/option_table.cc; change that.
 
-_vmnet_run_options='--interface-id --operation-mode --shared-interface --start-address --end-address
-  --subnet-mask --dns --enable-tso --enable-checksum-offload --enable-isolation --tap --network-id
+_vmnet_run_options='--interface-id --operation-mode --shared-interface --enable-tso --enable-checksum-offload --tap
+  --enable-isolation --start-address --end-address --subnet-mask --dns --network-id
   --host-ip-address --host-subnet-mask --network --stats-interval --verbose --version --help --'
 
-_vmnet_run() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} i helper
+# The place of the command: after --, or the first word that is no option and no option's value.
+_vmnet_run_command() {
+  local i
   for ((i = 1; i < COMP_CWORD; i++)); do
-    [[ ${COMP_WORDS[i]} == -- ]] || continue
+    case ${COMP_WORDS[i]} in
+      --) echo $((i + 1)) && return ;;
+      --interface-id | -i | --operation-mode | --shared-interface | --start-address | --end-address | --subnet-mask | --dns | --network-id | --host-ip-address | --host-subnet-mask | --network | --stats-interval)
+        ((i++))
+        [[ ${COMP_WORDS[i]} != = ]] || ((i++))
+        ;;
+      -*) ;;
+      *) echo "$i" && return ;;
+    esac
+  done
+  # The word to complete, where it has begun and is no value.
+  if ((i == COMP_CWORD)) && [[ ${COMP_WORDS[i]} == [!-=]* ]]; then echo "$i"; fi
+}
+
+_vmnet_run() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} helper command
+  command=$(_vmnet_run_command)
+  if [[ $command ]]; then
     if declare -F _command_offset > /dev/null; then
-      _command_offset $((i + 1))
+      _command_offset "$command"
     else
       mapfile -t COMPREPLY < <(compgen -c -f -- "$word")
     fi
     return
-  done
+  fi
+  [[ $word == = ]] && word=
+  [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+  helper=$(readlink -f "$(type -P "$1")")
+  helper=${helper%/*}/vmnet-helper
   case $before in
     --operation-mode) mapfile -t COMPREPLY < <(compgen -W 'shared bridged host' -- "$word") ;;
-    --shared-interface)
-      helper=$(readlink -f "$(type -P "$1")")
-      helper=${helper%/*}/vmnet-helper
-      mapfile -t COMPREPLY < <(compgen -W "$("$helper" --list-shared-interfaces 2> /dev/null)" -- "$word")
-      ;;
+    --shared-interface) mapfile -t COMPREPLY < <(compgen -W "$("$helper" --list-shared-interfaces 2> /dev/null)" -- "$word") ;;
     --interface-id | -i | --start-address | --end-address | --subnet-mask | --dns | \
       --network-id | --host-ip-address | --host-subnet-mask | --network | --stats-interval) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$_vmnet_run_options" -- "$word") ;;

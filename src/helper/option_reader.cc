@@ -1,7 +1,5 @@
 #include "helper/option_reader.h"
 
-#include <algorithm>
-#include <array>
 #include <vector>
 
 #include <fmt/format.h>
@@ -15,36 +13,11 @@ namespace {
 
 constexpr size_t kMaxQuoted = 128;
 
-constexpr std::array kTable = {
-    OptionSpec{OptionId::kFd, "fd", 'f', "FD"},
-    OptionSpec{OptionId::kSocket, "socket", 's', "PATH"},
-    OptionSpec{OptionId::kTap, "tap", 0, nullptr},
-    OptionSpec{OptionId::kInterfaceId, "interface-id", 'i', "UUID"},
-    OptionSpec{OptionId::kOperationMode, "operation-mode", 0, "MODE"},
-    OptionSpec{OptionId::kSharedInterface, "shared-interface", 0, "NAME"},
-    OptionSpec{OptionId::kStartAddress, "start-address", 0, "ADDR"},
-    OptionSpec{OptionId::kEndAddress, "end-address", 0, "ADDR"},
-    OptionSpec{OptionId::kSubnetMask, "subnet-mask", 0, "MASK"},
-    OptionSpec{OptionId::kEnableTso, "enable-tso", 0, nullptr},
-    OptionSpec{OptionId::kEnableChecksumOffload, "enable-checksum-offload", 0, nullptr},
-    OptionSpec{OptionId::kEnableIsolation, "enable-isolation", 0, nullptr},
-    OptionSpec{OptionId::kNetwork, "network", 0, "NAME"},
-    OptionSpec{OptionId::kNetworkId, "network-id", 0, "UUID"},
-    OptionSpec{OptionId::kHostIpAddress, "host-ip-address", 0, "ADDR"},
-    OptionSpec{OptionId::kHostSubnetMask, "host-subnet-mask", 0, "MASK"},
-    OptionSpec{OptionId::kDns, "dns", 0, "ADDR"},
-    OptionSpec{OptionId::kListSharedInterfaces, "list-shared-interfaces", 0, nullptr},
-    OptionSpec{OptionId::kStatsInterval, "stats-interval", 0, "SECONDS"},
-    OptionSpec{OptionId::kVerbose, "verbose", 'v', nullptr},
-    OptionSpec{OptionId::kVersion, "version", 0, nullptr},
-    OptionSpec{OptionId::kHelp, "help", 'h', nullptr},
-};
-
 // "+": stop at the first argument that is not an option, whatever POSIXLY_CORRECT says.
 // ":": tell a missing value from an unknown option.
 std::string short_options() {
   std::string text = "+:";
-  for (const OptionSpec& spec : kTable) {
+  for (const OptionSpec& spec : option_table()) {
     if (spec.letter == 0) continue;
     text += spec.letter;
     if (spec.value_name != nullptr) text += ':';
@@ -54,7 +27,7 @@ std::string short_options() {
 
 std::vector<option> long_options() {
   std::vector<option> options;
-  for (const OptionSpec& spec : kTable) {
+  for (const OptionSpec& spec : option_table()) {
     int argument = spec.value_name != nullptr ? required_argument : no_argument;
     options.push_back(option{spec.name, argument, nullptr, static_cast<int>(spec.id)});
   }
@@ -64,10 +37,10 @@ std::vector<option> long_options() {
 
 // By what getopt_long returned: an OptionId or a letter.
 const OptionSpec* find_spec(int value) {
-  const auto* spec = std::ranges::find_if(kTable, [value](const OptionSpec& candidate) {
-    return static_cast<int>(candidate.id) == value || (value != 0 && candidate.letter == value);
-  });
-  return spec == kTable.end() ? nullptr : spec;
+  for (const OptionSpec& spec : option_table()) {
+    if (static_cast<int>(spec.id) == value || (value != 0 && spec.letter == value)) return &spec;
+  }
+  return nullptr;
 }
 
 std::string given_name(const OptionSpec& spec, int value) {
@@ -77,7 +50,7 @@ std::string given_name(const OptionSpec& spec, int value) {
 // The long options that an abbreviation `prefix` could mean.
 std::vector<std::string> candidates(std::string_view prefix) {
   std::vector<std::string> names;
-  for (const OptionSpec& spec : kTable) {
+  for (const OptionSpec& spec : option_table()) {
     if (std::string_view(spec.name).starts_with(prefix)) {
       names.push_back(fmt::format("--{}", spec.name));
     }
@@ -86,8 +59,6 @@ std::vector<std::string> candidates(std::string_view prefix) {
 }
 
 }  // namespace
-
-std::span<const OptionSpec> option_table() { return kTable; }
 
 OptionReader::OptionReader(std::span<const char* const> argv) {
   // getopt_long's pointers are not const, but with "+" it changes neither order nor text.
@@ -122,7 +93,8 @@ Result<std::optional<GivenOption>> OptionReader::next() {
   }
   if (spec == nullptr) return refusal(optopt);
   std::string_view text = spec->value_name != nullptr ? optarg : "";
-  return GivenOption{.id = spec->id, .name = given_name(*spec, value), .value = text};
+  return GivenOption{
+      .id = spec->id, .programs = spec->programs, .name = given_name(*spec, value), .value = text};
 }
 
 // getopt_long's "?": a letter or a long name that is unknown, ambiguous, or takes no value.

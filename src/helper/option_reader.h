@@ -1,7 +1,8 @@
 // Reads a command line of helper options one by one: getopt_long behind values and errors.
 //
 // vmnet-helper and vmnet-run take the same options and must agree on what is one, so both read
-// with this. It knows names and which ones take a value; what a value means is options.cc's.
+// with this. It knows names and which ones take a value (option_table.h); what a value means is
+// options.cc's.
 #pragma once
 
 #include <cstddef>
@@ -12,48 +13,14 @@
 #include <vector>
 
 #include "base/result.h"
+#include "helper/option_table.h"
 
 namespace vmnet {
-
-// Above every character, so that getopt_long's result tells a long option from a letter.
-enum class OptionId : int {
-  kFd = 256,
-  kSocket,
-  kTap,
-  kInterfaceId,
-  kOperationMode,
-  kSharedInterface,
-  kStartAddress,
-  kEndAddress,
-  kSubnetMask,
-  kEnableTso,
-  kEnableChecksumOffload,
-  kEnableIsolation,
-  kNetwork,
-  kNetworkId,
-  kHostIpAddress,
-  kHostSubnetMask,
-  kDns,
-  kListSharedInterfaces,
-  kStatsInterval,
-  kVerbose,
-  kVersion,
-  kHelp,
-};
-
-struct OptionSpec {
-  OptionId id;
-  const char* name;        // without its dashes
-  char letter;             // of the short form, 0: none
-  const char* value_name;  // null: takes no value
-};
-
-// Every option there is.
-std::span<const OptionSpec> option_table();
 
 // An option of a command line. Points into that command line.
 struct GivenOption {
   OptionId id;
+  Programs programs;
   std::string name;  // "--fd" or "-f": the full name, in the form (long or short) that was used
   std::string_view value;
 };

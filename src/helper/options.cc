@@ -22,21 +22,24 @@ constexpr uint32_t kMaxStatsInterval = 7 * 24 * 3600;
 
 bool is_printable(char c) { return c >= 0x20 && c < 0x7f; }
 
-// What the command line says, the last word of each option.
+// What the command line says.
 class GivenOptions {
  public:
   void add(GivenOption option) {
-    if (option.id == OptionId::kDns) {
-      dns_.push_back(std::move(option));
-    } else {
-      OptionId id = option.id;
-      by_id_.insert_or_assign(id, std::move(option));
-    }
+    OptionId id = option.id;
+    by_id_[id].push_back(std::move(option));
   }
 
-  const GivenOption* find(OptionId id) const {
+  // All of a repeatable option, in order.
+  std::span<const GivenOption> all(OptionId id) const {
     auto entry = by_id_.find(id);
-    return entry == by_id_.end() ? nullptr : &entry->second;
+    return entry == by_id_.end() ? std::span<const GivenOption>{} : entry->second;
+  }
+
+  // The last one counts.
+  const GivenOption* find(OptionId id) const {
+    auto given = all(id);
+    return given.empty() ? nullptr : &given.back();
   }
 
   bool has(OptionId id) const { return by_id_.contains(id); }
@@ -49,17 +52,25 @@ class GivenOptions {
     return nullptr;
   }
 
-  const std::vector<GivenOption>& dns() const { return dns_; }
-
  private:
-  std::map<OptionId, GivenOption> by_id_;
-  std::vector<GivenOption> dns_;
+  std::map<OptionId, std::vector<GivenOption>> by_id_;
 };
 
 // An option that something else on the command line rules out.
 std::unexpected<Error> refuse(const GivenOption& option, std::string_view why) {
   if (option.value.empty()) return fail(fmt::format("{}: {}", option.name, why));
   return refuse_value(option, why);
+}
+
+// Options that only the other platform has.
+Status check_platform(const GivenOptions& given, Platform platform) {
+  for (const OptionSpec& spec : option_table()) {
+    const GivenOption* option = given.find(spec.id);
+    if (option == nullptr || !spec.platform || *spec.platform == platform) continue;
+    return refuse(*option, platform == Platform::kMacos ? "not possible on macOS, only on Linux"
+                                                        : "not possible on Linux, only on macOS");
+  }
+  return {};
 }
 
 Result<VmSocketTarget> parse_target(const GivenOptions& given) {
@@ -128,8 +139,8 @@ Status check_bridged(const GivenOptions& given) {
   if (const GivenOption* address = given.find_any(kAddressOptions)) {
     return refuse(*address, "not possible in bridged mode, the addresses are the other network's");
   }
-  if (!given.dns().empty()) {
-    return refuse(given.dns().front(), "not possible in bridged mode, DHCP is the other network's");
+  if (const GivenOption* dns = given.find(OptionId::kDns)) {
+    return refuse(*dns, "not possible in bridged mode, DHCP is the other network's");
   }
   return {};
 }
@@ -144,8 +155,7 @@ Status check_named_network(const GivenOptions& given) {
   const GivenOption* excluded =
       given.find_any({OptionId::kOperationMode, OptionId::kSharedInterface, OptionId::kStartAddress,
                       OptionId::kEndAddress, OptionId::kSubnetMask, OptionId::kNetworkId,
-                      OptionId::kHostIpAddress, OptionId::kHostSubnetMask});
-  if (excluded == nullptr && !given.dns().empty()) excluded = &given.dns().front();
+                      OptionId::kHostIpAddress, OptionId::kHostSubnetMask, OptionId::kDns});
   if (excluded != nullptr) {
     return refuse(*excluded, fmt::format("not possible with {} {}, which decides it", network.name,
                                          quoted(network.value)));
@@ -188,9 +198,8 @@ Result<PrivateNetwork> parse_private_network(const GivenOptions& given, Mode mod
   } else if (host != nullptr || mask != nullptr) {
     return refuse(host != nullptr ? *host : *mask,
                   "--host-ip-address and --host-subnet-mask come together");
-  } else if (!given.dns().empty()) {
-    return refuse(given.dns().front(),
-                  "a --network-id network without --host-ip-address has no DHCP to tell it");
+  } else if (const GivenOption* dns = given.find(OptionId::kDns)) {
+    return refuse(*dns, "a --network-id network without --host-ip-address has no DHCP to tell it");
   }
   return network;
 }
@@ -241,7 +250,7 @@ Result<NetworkConfig> parse_network(const GivenOptions& given) {
     network.shared_interface = shared_interface->value;
   }
   if (auto layout = parse_layout(given, network); !layout) return pass(layout);
-  auto servers = parse_dns_servers(given.dns());
+  auto servers = parse_dns_servers(given.all(OptionId::kDns));
   if (!servers) return pass(servers);
   network.dns_servers = std::move(servers->ipv4);
   network.dns_servers_ipv6 = std::move(servers->ipv6);
@@ -274,7 +283,7 @@ Result<std::optional<std::chrono::seconds>> parse_stats_interval(const GivenOpti
 
 }  // namespace
 
-Result<Options> parse_options(std::span<const char* const> argv) {
+Result<Options> parse_options(std::span<const char* const> argv, Platform platform) {
   Options options;
   OptionReader reader(argv);
   GivenOptions given;
@@ -297,6 +306,7 @@ Result<Options> parse_options(std::span<const char* const> argv) {
     options.action = Action::kListSharedInterfaces;
     return options;
   }
+  if (auto possible = check_platform(given, platform); !possible) return pass(possible);
   if (auto possible = check_tap(given); !possible) return pass(possible);
   auto target = parse_target(given);
   if (!target) return pass(target);

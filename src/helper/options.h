@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "platform/config.h"
+#include "platform/this_platform.h"
 
 namespace vmnet {
 
@@ -33,7 +34,8 @@ struct Options {
 // `argv` as main got it, the program's name first. The error is one line that names the option and
 // its value as the user wrote them. --help and --version win over whatever follows them;
 // --list-shared-interfaces wins over what the other options mean. An option given twice counts the
-// last time, --dns adds up. One thread at a time (getopt_long).
-Result<Options> parse_options(std::span<const char* const> argv);
+// last time, a repeatable one adds up. One thread at a time (getopt_long).
+Result<Options> parse_options(std::span<const char* const> argv,
+                              Platform platform = this_platform());
 
 }  // namespace vmnet

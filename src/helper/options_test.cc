@@ -1,6 +1,9 @@
 #include "helper/options.h"
 
 #include <cstdlib>
+#include <iterator>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include <fmt/format.h>
@@ -183,6 +186,16 @@ TEST(Options, TheEnvironmentChangesNothing) {
   }
 }
 
+TEST(Options, AnotherPlatformsOptionIsRefused) {
+  for (const Words& words : {Words{"--tap"}, Words{"--dns", "192.0.2.1"}}) {
+    EXPECT_TRUE(parse(with_fd(words), Platform::kLinux));
+    auto refused = parse(with_fd(words), Platform::kMacos);
+    ASSERT_FALSE(refused) << words[0];
+    EXPECT_THAT(refused.error().message, testing::StartsWith(words[0]));
+    EXPECT_THAT(refused.error().message, HasSubstr("not possible on macOS, only on Linux"));
+  }
+}
+
 TEST(Options, TapHandsTheDeviceOver) {
   EXPECT_TRUE(parsed(with_fd({"--tap"})).network.hand_over_device);
   EXPECT_FALSE(parsed(with_fd({})).network.hand_over_device);
@@ -191,8 +204,45 @@ TEST(Options, TapHandsTheDeviceOver) {
                   .network.hand_over_device);
 }
 
-TEST(UsageText, ExplainsEveryOptionWithItsValue) {
+TEST(OptionTable, ARowIsWholeAndUnlikeTheOthers) {
+  std::set<int> ids;
+  std::set<std::string> names;
+  std::set<char> letters;
+  std::vector<OptionSection> sections;
+  for (const OptionSpec& spec : option_table()) {
+    EXPECT_TRUE(ids.insert(static_cast<int>(spec.id)).second) << spec.name;
+    EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
+    EXPECT_TRUE(spec.letter == 0 || letters.insert(spec.letter).second) << spec.name;
+    EXPECT_EQ(spec.kind == ValueKind::kChoice, !std::string_view(spec.choices).empty());
+    // What the quoting of no shell and no table understands otherwise.
+    EXPECT_EQ(std::string_view(spec.summary).find_first_of("\"$`[]:\\|"), std::string_view::npos);
+    EXPECT_EQ(std::string_view(spec.help).find_first_of("|[]\n"), std::string_view::npos);
+    if (sections.empty() || sections.back() != spec.section) sections.push_back(spec.section);
+  }
+  std::set<OptionSection> different(sections.begin(), sections.end());
+  EXPECT_EQ(different.size(), sections.size()) << "a section's rows are neighbours";
+}
+
+TEST(UsageText, EndsWithTwoExamplesThatAreValid) {
   std::string usage = helper_usage();
+  usage.erase(0, usage.find("\nExamples:\n"));
+  size_t examples = 0;
+  for (size_t at = 0; (at = usage.find("    vmnet-helper ", at)) != std::string::npos; examples++) {
+    size_t end = usage.find('\n', at);
+    std::istringstream line(usage.substr(at, end - at));
+    at = end;
+    Words words{std::istream_iterator<std::string>(line), {}};
+    words.erase(words.begin());
+    EXPECT_TRUE(parse(words)) << testing::PrintToString(words);
+  }
+  EXPECT_EQ(examples, 2U);
+}
+
+TEST(UsageText, ExplainsEveryOptionWithItsValueAndDefault) {
+  std::string usage = helper_usage();
+  EXPECT_THAT(usage, HasSubstr("(default: shared)"));
+  EXPECT_THAT(usage, HasSubstr("(Linux; default: off)"));
+  EXPECT_THAT(usage, testing::Not(HasSubstr("`")));
   for (const OptionSpec& spec : option_table()) {
     std::string form = fmt::format("  {}{}--{}{}{}", spec.letter != 0 ? "-" : "    ",
                                    spec.letter != 0 ? std::string{spec.letter, ',', ' '} : "",

@@ -13,15 +13,15 @@ namespace vmnet {
 
 using Words = std::vector<std::string>;
 
-inline Result<Options> parse(const Words& words) {
+inline Result<Options> parse(const Words& words, Platform platform = Platform::kLinux) {
   std::vector<const char*> argv = {"vmnet-helper"};
   for (const std::string& word : words) argv.push_back(word.c_str());
-  return parse_options(argv);
+  return parse_options(argv, platform);
 }
 
 // A parse that must succeed; an empty Options where it did not.
-inline Options parsed(const Words& words) {
-  auto options = parse(words);
+inline Options parsed(const Words& words, Platform platform = Platform::kLinux) {
+  auto options = parse(words, platform);
   EXPECT_TRUE(options.has_value()) << options.error().message;
   return options.value_or(Options{});
 }

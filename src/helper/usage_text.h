@@ -4,13 +4,15 @@
 
 #include <string>
 
+#include "helper/option_table.h"
+
 namespace vmnet {
 
 // vmnet-helper --help: every option with its default.
 std::string helper_usage();
 
-// The explanations of the options that vmnet-run takes too.
-std::string network_options_usage();
+// The options below their headings, those of both programs or every one, in lines of 80 columns.
+std::string options_usage(Programs programs);
 
 // --version: two lines of YAML, `version: vX.Y.Z` and `commit: HASH`.
 std::string version_text();

@@ -119,13 +119,6 @@ Mac random_mac() {
 }
 
 Status check_request(const NetworkConfig& config) {
-  if (config.hand_over_device) {
-    return fail(
-        "--tap: macOS has no TAP devices; leave it out, the VM's socket carries the frames");
-  }
-  if (!config.dns_servers.empty() || !config.dns_servers_ipv6.empty()) {
-    return fail("--dns: macOS tells the VM its own DNS servers; leave the option out");
-  }
   if (!config.network_name.empty() && !has_named_networks()) {
     return fail(fmt::format("--network '{}': named networks need macOS 26; use --operation-mode",
                             config.network_name));

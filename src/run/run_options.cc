@@ -12,15 +12,11 @@ constexpr std::string_view kSyntax = "vmnet-run [OPTION]... -- COMMAND [ARG]..."
 
 // The options that vmnet-run decides itself or has no use for.
 Status check_offered(const GivenOption& option) {
-  switch (option.id) {
-    case OptionId::kFd:
-    case OptionId::kSocket:
-      return refuse_value(option, "not an option of vmnet-run, which makes the VM's socket itself");
-    case OptionId::kListSharedInterfaces:
-      return fail(fmt::format("{}: not an option of vmnet-run, ask vmnet-helper", option.name));
-    default:
-      return {};
+  if (option.programs == Programs::kBoth) return {};
+  if (option.id == OptionId::kFd || option.id == OptionId::kSocket) {
+    return refuse_value(option, "not an option of vmnet-run, which makes the VM's socket itself");
   }
+  return fail(fmt::format("{}: not an option of vmnet-run, ask vmnet-helper", option.name));
 }
 
 Result<Options> parse_helper_arguments(std::span<const char* const> arguments) {
@@ -70,20 +66,18 @@ COMMAND's exit status, with 128+N where signal N ended COMMAND, and with 1 where
 the network or COMMAND failed.
 vmnet-helper is expected beside vmnet-run and is started through sudo where it
 cannot get its privileges by itself.
-
-Example:
+)";
+  constexpr std::string_view kExamples = R"(
+Examples:
   vmnet-run -- qemu-system-x86_64 -m 1G disk.img \
     -device virtio-net-pci,netdev=net0 \
     -netdev dgram,id=net0,local.type=fd,local.str=4
-With --tap, for the most speed (Linux), the last line is:
-    -netdev tap,id=net0,fd=4
-
+  The same with the TAP device itself, for the most speed (Linux):
+  vmnet-run --tap -- qemu-system-x86_64 -m 1G disk.img \
+    -device virtio-net-pci,netdev=net0 -netdev tap,id=net0,fd=4
 )";
-  constexpr std::string_view kTail =
-      R"(      --version               print version and commit as YAML, and exit
-  -h, --help                  print this, and exit
-)";
-  return fmt::format("Usage: {}\n\n{}{}{}", kSyntax, kHead, network_options_usage(), kTail);
+  return fmt::format("Usage: {}\n\n{}\n{}{}", kSyntax, kHead, options_usage(Programs::kBoth),
+                     kExamples);
 }
 
 }  // namespace vmnet

@@ -106,6 +106,10 @@ TEST(RunUsage, ExplainsWhatItTakesAndNothingElse) {
   for (const char* option : {"--fd ", "--socket ", "--list-shared"}) {
     EXPECT_THAT(usage, Not(HasSubstr(option)));
   }
+  size_t examples = usage.find("\nExamples:\n");
+  ASSERT_NE(examples, std::string::npos);
+  EXPECT_NE(usage.find("\n  vmnet-run -- ", examples), std::string::npos);
+  EXPECT_NE(usage.find("\n  vmnet-run --tap -- ", examples), std::string::npos);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ import pytest
 
 from support import installation
 from support.helper import Helper, wait_for_no_helper
-from support.installation import CAPABLE_COPY, SETUID_COPY, SUDO
+from support.installation import BUILD, CAPABLE_COPY, SETUID_COPY, SUDO
 from support.kernel_guest import KernelGuest
 from support.lab import REPOSITORY, TIMEOUT, UPLINK, UPLINK_ADDRESS, WORK, end, run
 from support.vm import Machine, accelerator, share_image
@@ -131,8 +131,9 @@ def test_every_option_is_documented_and_completed():
                 assert word.search((completion / name).read_text()), f"{name} misses {option}"
 
 
-def test_man_pages_are_what_the_docs_say():
-    run(REPOSITORY / "packaging" / "man" / "make_man.py", "--check")
+def test_texts_are_what_the_option_table_says():
+    """The table of docs/integration.md and the man pages, the completions, the example tool's options."""
+    run(REPOSITORY / "packaging" / "make_texts.py", "--check", BUILD / "src" / "option_table_dump")
 
 
 def test_links_of_the_docs():
