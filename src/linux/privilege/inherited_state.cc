@@ -76,8 +76,8 @@ void reset_scheduling() {
   CPU_ZERO(&every);
   for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) CPU_SET(cpu, &every);
   sched_setaffinity(0, sizeof(every), &every);
-  constexpr int kOrdinary = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_NONE, 0);
-  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, kOrdinary);
+  const int ordinary = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_NONE, 0);
+  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, ordinary);
   // Not 0, the default of this process: that is what it inherited.
   constexpr unsigned long kUsualSlack = 50'000;  // nanoseconds
   prctl(PR_SET_TIMERSLACK, kUsualSlack, 0, 0, 0);
