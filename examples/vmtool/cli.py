@@ -17,7 +17,7 @@ from .images import parse_checksum
 from .logs import show_logs
 from .machine import Machine, all_machines, check_name
 from .network import CONNECTIONS
-from .options import Options, add_helper_options
+from .options import Options, add_helper_options, add_synonyms
 from .process import send
 from .report import TOOL, Failure, answer, complain, open_standard_streams, step
 from .session import Session
@@ -73,6 +73,10 @@ def user_name(text: str) -> str:
     return text
 
 
+def connection_kind(text: str) -> str:
+    return "run" if text == "runner" else text
+
+
 class Parser(argparse.ArgumentParser):
     """Errors as the rest of the tool says them: one line, status 1."""
 
@@ -104,13 +108,15 @@ def start_parser() -> Parser:
                       "or vm")
     kept.add_argument("--ssh-key", metavar="FILE.pub", help="default: one is made for the VM")
     this = parser.add_argument_group("this start")
-    this.add_argument("--connection", choices=CONNECTIONS, default="fd",
+    this.add_argument("--connection", type=connection_kind, choices=CONNECTIONS, default="fd",
                       help="fd: a socketpair; socket: a socket of a name; run: vmnet-run; tap: "
                       "vmnet-run and the TAP itself (Linux). Default: %(default)s")
+    this.add_argument("--driver-command", metavar="PROGRAM", help="in place of the driver's own program")
     this.add_argument("--address", type=static_address, metavar="ADDR[/PREFIX]",
                       help="a static address instead of DHCP")
     this.add_argument("--timeout", type=seconds, metavar="SECONDS", help="how long to wait for the VM")
     add_helper_options(parser.add_argument_group("vmnet-helper, this start (vmnet-helper --help)"))
+    add_synonyms(parser)
     return parser
 
 

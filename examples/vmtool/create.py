@@ -93,7 +93,7 @@ def create(machine: Machine, arguments) -> Driver:
         raise Failure("--checksum: for --image; a distribution's image has the distributor's own")
     check_image(arguments.image)
     size = arguments.disk_size or disk.parse_size(DEFAULT_DISK, "--disk-size")
-    chosen = driver(arguments.driver)
+    chosen = driver(arguments.driver, arguments.driver_command)
     arch, firmware = arguments.arch or host_arch.name(), arguments.firmware or "auto"
     given = {name: getattr(arguments, name) for name in KEPT if getattr(arguments, name) is not None}
     machine.new_settings(**{**DEFAULTS, "user": first_user(arguments), **given},
@@ -129,7 +129,7 @@ def change(machine: Machine, arguments) -> Driver:
     for name in KEPT:
         if getattr(arguments, name) is not None:
             machine.settings[name] = getattr(arguments, name)
-    chosen = driver(machine.settings["driver"])
+    chosen = driver(machine.settings["driver"], arguments.driver_command)
     if chosen.disk_format == "raw" and machine.settings["disk_format"] != "raw":
         raise Failure(f"--driver {chosen.name} needs a raw disk and {machine.name} has "
                       f"{machine.settings['disk_format']}: take another name")

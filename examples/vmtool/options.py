@@ -23,6 +23,26 @@ def add_helper_options(group) -> None:
     group.add_argument("--interface-id", metavar="UUID", help="default: the VM's own, which stays")
 
 
+class Separated(argparse.Action):
+    """A comma list: each word as if the option had been given again."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), *values.split(",")])
+
+
+class Offloading(argparse.Action):
+    """Both kinds of offload."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        namespace.enable_tso = namespace.enable_checksum_offload = True
+
+
+def add_synonyms(parser) -> None:
+    """What the tool of the original macOS helper calls the same; --help has one word for a thing."""
+    parser.add_argument("--dns-servers", dest="dns", action=Separated, help=argparse.SUPPRESS)
+    parser.add_argument("--enable-offloading", action=Offloading, nargs=0, help=argparse.SUPPRESS)
+
+
 class Options(argparse.Namespace):
     """The command line of a start, parsed."""
 

@@ -4,9 +4,10 @@ it, in order, whatever ends it."""
 from __future__ import annotations
 
 import os
+import shlex
 import time
 
-from . import address, network, seed
+from . import address, network, seed, ssh
 from .create import change, create
 from .interrupts import INTERRUPTS, Interrupted
 from .machine import Machine
@@ -83,6 +84,7 @@ class Session:
         seed.write(self.machine, mac, self.static, self.arguments.seed_dns())
         step(self.driver.prepare(self.machine))
         command = self.driver.command(self.machine, self.connection.nic(mac))
+        self.machine.path(f"{self.driver.name}.command").write_text(shlex.join(command) + "\n")
         with INTERRUPTS.held():
             self.vm = self.connection.start_vm(command)
 
@@ -122,6 +124,7 @@ class Session:
         with INTERRUPTS.held():
             self.answered = True
             self.machine.note_run(address=found)
+            ssh.write_config(self.machine, found)
             step(f"Virtual machine IP address: {found}")
 
     def wait_for_end(self) -> int:

@@ -51,24 +51,36 @@ def public_key(machine: Machine) -> str:
     return check_public_key(pathlib.Path(given) if given else machine.path("id_ed25519.pub"))
 
 
-def literal(path: pathlib.Path) -> str:
-    """A path as ssh takes it between quotes: % starts a token there."""
-    return str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+def quoted(path: pathlib.Path) -> str:
+    """A path as a value of ssh's, where % starts a token."""
+    text = str(path).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def settings(machine: Machine) -> dict[str, str]:
+    """How ssh finds and trusts the VM, whoever calls it; values as ssh_config(5) has them."""
+    options = {"HostKeyAlias": machine.name,
+               "UserKnownHostsFile": quoted(machine.path("known_hosts")),
+               "GlobalKnownHostsFile": "/dev/null", "StrictHostKeyChecking": "yes"}
+    if not machine.settings.get("ssh_key"):
+        options |= {"IdentitiesOnly": "yes", "IdentityFile": quoted(machine.path("id_ed25519"))}
+    return options
+
+
+def write_config(machine: Machine, address: str) -> None:
+    """ssh.config in the VM's folder, for an Include of the user's: scp, rsync and Docker contexts go by name."""
+    lines = [f"Host {machine.name}", f"  HostName {address}", f"  User {machine.settings['user']}"]
+    lines += [f"  {name} {value}" for name, value in settings(machine).items()]
+    machine.path("ssh.config").write_text("\n".join(lines) + "\n")
 
 
 def command(machine: Machine, address: str, words: list[str]) -> list[str]:
     """The ssh command line for a running VM."""
-    options = [f"HostKeyAlias={machine.name}",
-               f"UserKnownHostsFile=\"{literal(machine.path('known_hosts'))}\"",
-               "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "ConnectTimeout=30",
-               # A second each: cloud-init may still restart sshd, which takes an emulated VM its time.
-               "ConnectionAttempts=90",
-               "LogLevel=ERROR"]
-    if not machine.settings.get("ssh_key"):
-        options += ["IdentitiesOnly=yes", f"IdentityFile=\"{literal(machine.path('id_ed25519'))}\""]
+    # A second for each attempt: cloud-init may still restart sshd, which takes an emulated VM its time.
+    options = settings(machine) | {"ConnectTimeout": "30", "ConnectionAttempts": "90", "LogLevel": "ERROR"}
     arguments = [process.require("ssh", INSTALL)]
-    for option in options:
-        arguments += ["-o", option]
+    for name, value in options.items():
+        arguments += ["-o", f"{name}={value}"]
     return [*arguments, "-l", machine.settings["user"], address, *words]
 
 

@@ -37,6 +37,18 @@ def test_what_the_helper_gets(monkeypatch):
     assert given.seed_dns() == []
 
 
+def test_names_of_the_original_tool(monkeypatch):
+    """Taken, and not in --help."""
+    monkeypatch.setattr(options.sys, "platform", "linux")
+    given = parse("--connection", "runner", "--dns-servers", "9.9.9.9,8.8.8.8", "--dns", "1.1.1.1", "--enable-offloading")
+    assert given.connection == "run" and given.dns == ["9.9.9.9", "8.8.8.8", "1.1.1.1"]
+    assert given.helper_options(MACHINE)[1:] == ["--enable-tso", "--enable-checksum-offload", "--dns=9.9.9.9",
+                                                 "--dns=8.8.8.8", "--dns=1.1.1.1"]
+    assert parse().dns == [], "what one command line says is not another's"
+    told = cli.start_parser().format_help()
+    assert "runner" not in told and "--dns-servers" not in told and "--enable-offloading" not in told
+
+
 @pytest.mark.parametrize("platform, words", [
     ("darwin", []), ("linux", ["--operation-mode=bridged", "--shared-interface=br0"]),
     ("linux", ["--operation-mode=host", "--network-id=x"])])

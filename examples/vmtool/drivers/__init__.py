@@ -17,5 +17,8 @@ def default_driver() -> str:
     return "vfkit" if sys.platform == "darwin" else "qemu"
 
 
-def driver(name: str) -> Driver:
-    return DRIVERS[name]()
+def driver(name: str, command: str | None = None) -> Driver:
+    """The driver of that name; `command`: a program to run in place of its own."""
+    chosen = DRIVERS[name]()
+    chosen.program = command or chosen.program
+    return chosen

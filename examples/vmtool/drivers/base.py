@@ -14,7 +14,7 @@ from ..report import Failure
 
 class Driver(ABC):
     name = ""
-    program = ""
+    program = ""  # none yet: as the VM's architecture wants it
     install = ""
     disk_format = "raw"
     connections: tuple[str, ...] = ("fd", "socket", "run")

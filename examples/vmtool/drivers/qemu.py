@@ -61,7 +61,7 @@ class Qemu(Driver):
 
     def require(self, machine: Machine, connection: str) -> None:
         arch = machine.settings["arch"]
-        self.program = f"qemu-system-{arch}"
+        self.program = self.program or f"qemu-system-{arch}"
         self.install = f"{INSTALL[arch]}; macOS: brew install qemu"
         super().require(machine, connection)
         self.program = process.require(self.program, self.install)
