@@ -50,7 +50,7 @@ RUN_HEAD = r"""
 vmnet-run \- run a virtual machine with a network interface
 .SH SYNOPSIS
 .B vmnet-run
-.RI [ OPTION "]... \-\- " COMMAND " [" ARG ]...
+.RI [ OPTION "]... [\-\-] " COMMAND " [" ARG ]...
 .SH DESCRIPTION
 """
 RUN_TAIL = r"""

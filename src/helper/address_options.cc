@@ -1,5 +1,7 @@
 #include "helper/address_options.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace vmnet {
@@ -12,9 +14,15 @@ constexpr int kMaxPrefixLength = 30;
 // As many as a DHCP reply and a router advertisement carry with ease; resolvers use three.
 constexpr size_t kMaxDnsServers = 8;
 
-Result<Ipv4> parse_private_address(const GivenOption& option) {
+Result<Ipv4> parse_address(const GivenOption& option) {
   auto address = parse_ipv4(option.value);
   if (!address) return refuse_value(option, "not an IPv4 address such as 192.168.64.1");
+  return *address;
+}
+
+Result<Ipv4> parse_private_address(const GivenOption& option) {
+  auto address = parse_address(option);
+  if (!address) return pass(address);
   if (!is_private(*address)) {
     return refuse_value(option,
                         "not a private address (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16)");
@@ -77,6 +85,21 @@ Result<AddressRange> parse_address_range(const GivenOption& start, const GivenOp
     return refuse_value(end, fmt::format("must come after {} {}", start.name, quoted(start.value)));
   }
   return range;
+}
+
+Result<UnjudgedAddresses> parse_unjudged_addresses(const GivenOption* start, const GivenOption* end,
+                                                   const GivenOption* mask) {
+  UnjudgedAddresses addresses;
+  for (auto [option, address] : {std::pair{start, &addresses.start}, {end, &addresses.end}}) {
+    if (option == nullptr) continue;
+    auto parsed = parse_address(*option);
+    if (!parsed) return pass(parsed);
+    *address = *parsed;
+  }
+  if (mask == nullptr) return addresses;
+  addresses.mask = parse_ipv4(mask->value);
+  if (!addresses.mask) return refuse_value(*mask, "not a subnet mask such as 255.255.255.0");
+  return addresses;
 }
 
 Result<AddressRange> parse_host_address(const GivenOption& host, const GivenOption& mask) {

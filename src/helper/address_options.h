@@ -15,6 +15,10 @@ namespace vmnet {
 Result<AddressRange> parse_address_range(const GivenOption& start, const GivenOption& end,
                                          const GivenOption& mask);
 
+// The same where vmnet judges them: each may be null, and need only be a dotted quad.
+Result<UnjudgedAddresses> parse_unjudged_addresses(const GivenOption* start, const GivenOption* end,
+                                                   const GivenOption* mask);
+
 // --host-ip-address, --host-subnet-mask: the host's address, and all that follow it for the VMs.
 Result<AddressRange> parse_host_address(const GivenOption& host, const GivenOption& mask);
 

@@ -204,6 +204,7 @@ Status run(std::span<const char* const> argv) {
     case Action::kRun:
       break;
   }
+  for (const std::string& warning : options->warnings) log_warn("helper", "{}", warning);
   int inherited = options->target.fd.value_or(-1);
   if (auto closed = close_stray_descriptors(inherited, context->directory.get()); !closed) {
     return closed;

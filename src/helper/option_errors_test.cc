@@ -203,9 +203,6 @@ TEST(OptionErrors, BridgedMode) {
   bridged.insert(bridged.end(), {"--shared-interface", "eth0"});
   const std::vector<BadCase> cases = {
       {{"--enable-isolation"}, "--enable-isolation: not possible in bridged mode"},
-      {{"--start-address", "10.0.0.1"}, "--start-address '10.0.0.1': not possible in bridged"},
-      {{"--end-address", "10.0.0.1"}, "--end-address '10.0.0.1': not possible in bridged"},
-      {{"--subnet-mask", "255.0.0.0"}, "--subnet-mask '255.0.0.0': not possible in bridged"},
       {{"--dns", "192.0.2.1"}, "--dns '192.0.2.1': not possible in bridged"},
       {{"--network-id", kUuid}, "--network-id '2f8d5b1c-95a0-4a52-a1f2-0123456789ab': needs"},
       {{"--host-ip-address", "10.0.0.1"}, "--host-ip-address '10.0.0.1': needs --network-id"},

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/ip.h"
 #include "base/parse.h"
@@ -136,13 +137,21 @@ Status check_bridged(const GivenOptions& given) {
   if (const GivenOption* isolation = given.find(OptionId::kEnableIsolation)) {
     return refuse(*isolation, "not possible in bridged mode");
   }
-  if (const GivenOption* address = given.find_any(kAddressOptions)) {
-    return refuse(*address, "not possible in bridged mode, the addresses are the other network's");
-  }
   if (const GivenOption* dns = given.find(OptionId::kDns)) {
     return refuse(*dns, "not possible in bridged mode, DHCP is the other network's");
   }
   return {};
+}
+
+// Callers give them whatever the mode is.
+std::vector<std::string> ignored_options(const GivenOptions& given, Mode mode) {
+  std::vector<std::string> names;
+  for (OptionId id : kAddressOptions) {
+    if (const GivenOption* option = given.find(id)) names.push_back(option->name);
+  }
+  if (mode != Mode::kBridged || names.empty()) return {};
+  return {fmt::format("{}: ignored in bridged mode, the addresses are the other network's",
+                      fmt::join(names, ", "))};
 }
 
 // --network: whoever made the network has decided all this.
@@ -163,7 +172,7 @@ Status check_named_network(const GivenOptions& given) {
   return {};
 }
 
-// --start-address, --end-address and --subnet-mask: all or none.
+// --start-address, --end-address and --subnet-mask on Linux: all or none.
 Result<std::optional<AddressRange>> parse_addresses(const GivenOptions& given) {
   const GivenOption* any = given.find_any(kAddressOptions);
   if (any == nullptr) return std::nullopt;
@@ -205,7 +214,7 @@ Result<PrivateNetwork> parse_private_network(const GivenOptions& given, Mode mod
 }
 
 // The addresses of the network and who may join it, where the mode leaves that open.
-Status parse_layout(const GivenOptions& given, NetworkConfig& network) {
+Status parse_layout(const GivenOptions& given, Platform platform, NetworkConfig& network) {
   if (given.has(OptionId::kNetworkId)) {
     auto private_network = parse_private_network(given, network.mode);
     if (!private_network) return pass(private_network);
@@ -216,13 +225,22 @@ Status parse_layout(const GivenOptions& given, NetworkConfig& network) {
           given.find_any({OptionId::kHostIpAddress, OptionId::kHostSubnetMask})) {
     return refuse(*host, "needs --network-id");
   }
+  if (network.mode == Mode::kBridged) return {};
+  if (platform == Platform::kMacos) {
+    auto unjudged = parse_unjudged_addresses(given.find(OptionId::kStartAddress),
+                                             given.find(OptionId::kEndAddress),
+                                             given.find(OptionId::kSubnetMask));
+    if (!unjudged) return pass(unjudged);
+    network.unjudged_addresses = *unjudged;
+    return {};
+  }
   auto addresses = parse_addresses(given);
   if (!addresses) return pass(addresses);
   network.addresses = *addresses;
   return {};
 }
 
-Result<NetworkConfig> parse_network(const GivenOptions& given) {
+Result<NetworkConfig> parse_network(const GivenOptions& given, Platform platform) {
   NetworkConfig network;
   network.enable_tso = given.has(OptionId::kEnableTso);
   network.enable_checksum_offload = given.has(OptionId::kEnableChecksumOffload);
@@ -249,7 +267,7 @@ Result<NetworkConfig> parse_network(const GivenOptions& given) {
     if (auto possible = check_bridged(given); !possible) return pass(possible);
     network.shared_interface = shared_interface->value;
   }
-  if (auto layout = parse_layout(given, network); !layout) return pass(layout);
+  if (auto layout = parse_layout(given, platform, network); !layout) return pass(layout);
   auto servers = parse_dns_servers(given.all(OptionId::kDns));
   if (!servers) return pass(servers);
   network.dns_servers = std::move(servers->ipv4);
@@ -311,9 +329,10 @@ Result<Options> parse_options(std::span<const char* const> argv, Platform platfo
   auto target = parse_target(given);
   if (!target) return pass(target);
   options.target = std::move(*target);
-  auto network = parse_network(given);
+  auto network = parse_network(given, platform);
   if (!network) return pass(network);
   options.network = std::move(*network);
+  options.warnings = ignored_options(given, options.network.mode);
   auto interval = parse_stats_interval(given);
   if (!interval) return pass(interval);
   options.stats_interval = *interval;

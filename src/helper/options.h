@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "platform/config.h"
@@ -28,6 +29,7 @@ struct Options {
   VmSocketTarget target;
   NetworkConfig network;
   std::optional<std::chrono::seconds> stats_interval;  // nothing: no statistics
+  std::vector<std::string> warnings;  // of options that have no effect, a line each
   bool verbose = false;
 };
 

@@ -107,6 +107,54 @@ TEST(Options, SharedInterfaceIsIgnoredOutsideBridgedMode) {
   EXPECT_EQ(bridged.network.shared_interface, "enp0s31f6.4094");
 }
 
+TEST(Options, AddressesAreIgnoredInBridgedModeWithAWarning) {
+  const Words bridged = with_fd({"--operation-mode=bridged", "--shared-interface=eth0"});
+  EXPECT_TRUE(parsed(bridged).warnings.empty());
+  const std::vector<Words> asked = {{"--start-address", "10.0.0.1"},
+                                    {"--end-address", "10.0.0.9", "--start-address", "10.0.0.9"},
+                                    {"--subnet-mask", "255.0.0.0"}};
+  for (Platform platform : {Platform::kLinux, Platform::kMacos}) {
+    for (const Words& addresses : asked) {
+      Words words = bridged;
+      words.insert(words.end(), addresses.begin(), addresses.end());
+      Options options = parsed(words, platform);
+      EXPECT_EQ(options.network.mode, Mode::kBridged);
+      EXPECT_FALSE(options.network.addresses);
+      EXPECT_EQ(options.network.unjudged_addresses, UnjudgedAddresses{});
+      ASSERT_EQ(options.warnings.size(), 1U);
+      for (size_t name = 0; name < addresses.size(); name += 2) {
+        EXPECT_THAT(options.warnings[0], HasSubstr(addresses[name]));
+      }
+    }
+  }
+}
+
+// vmnet judges them, so there is no order, no subnet and no completeness to check.
+TEST(Options, MacosGetsAddressesAsGiven) {
+  const std::vector<Words> sets = {
+      addresses("10.0.0.9", "10.0.0.1", "255.255.255.0"),
+      addresses("10.0.0.1", "10.0.0.255", "255.255.255.0"),
+      addresses("10.0.0.1", "10.0.0.1", "255.0.255.0"),
+      addresses("8.8.8.1", "9.9.9.9", "255.255.255.255"),
+      with_fd({"--start-address", "10.0.0.1", "--end-address", "10.0.0.9"}),
+      with_fd({"--subnet-mask", "255.255.255.0"}),
+  };
+  for (const Words& words : sets) {
+    EXPECT_FALSE(parse(words, Platform::kLinux)) << testing::PrintToString(words);
+    EXPECT_FALSE(parsed(words, Platform::kMacos).network.addresses);
+  }
+  UnjudgedAddresses given = parsed(sets[4], Platform::kMacos).network.unjudged_addresses;
+  EXPECT_EQ(to_string(given.start.value()), "10.0.0.1");
+  EXPECT_EQ(to_string(given.end.value()), "10.0.0.9");
+  EXPECT_FALSE(given.mask);
+  given = parsed(sets[2], Platform::kMacos).network.unjudged_addresses;
+  EXPECT_EQ(to_string(given.mask.value()), "255.0.255.0");
+  for (const char* text : {"", "10.1", "010.0.0.1", "10.0.0.1 ", "fd00::1"}) {
+    EXPECT_FALSE(parse(with_fd({"--start-address", text}), Platform::kMacos)) << text;
+    EXPECT_FALSE(parse(with_fd({"--subnet-mask", text}), Platform::kMacos)) << text;
+  }
+}
+
 TEST(Options, NamedNetworkGoesWithInterfaceIdAndOffloads) {
   Options options =
       parsed(with_fd({"--network", "shared", "-i", kUuid, "--enable-tso", "--enable-isolation"}));

@@ -23,10 +23,10 @@ void set_address(const XpcObject& request, const char* key, Ipv4 address) {
   xpc_dictionary_set_string(request.get(), key, to_string(address).c_str());
 }
 
-void set_addresses(const XpcObject& request, const AddressRange& range) {
-  set_address(request, vmnet_start_address_key, range.start);
-  set_address(request, vmnet_end_address_key, range.end);
-  set_address(request, vmnet_subnet_mask_key, range.subnet().mask());
+void set_addresses(const XpcObject& request, const UnjudgedAddresses& addresses) {
+  if (addresses.start) set_address(request, vmnet_start_address_key, *addresses.start);
+  if (addresses.end) set_address(request, vmnet_end_address_key, *addresses.end);
+  if (addresses.mask) set_address(request, vmnet_subnet_mask_key, *addresses.mask);
 }
 
 void set_private_network(const XpcObject& request, const PrivateNetwork& network) {
@@ -65,7 +65,7 @@ XpcObject interface_request(const NetworkConfig& config, const Uuid& interface_i
   } else {
     xpc_dictionary_set_bool(request.get(), vmnet_enable_isolation_key, config.enable_isolation);
   }
-  if (config.addresses) set_addresses(request, *config.addresses);
+  set_addresses(request, config.unjudged_addresses);
   if (config.private_network) set_private_network(request, *config.private_network);
   set_offload(request, offload);
   return request;

@@ -33,12 +33,23 @@ TEST(InterfaceRequest, BridgedModeNamesItsInterfaceAndNoIsolation) {
 
 TEST(InterfaceRequest, AddressesAreStrings) {
   NetworkConfig config{.mode = Mode::kHost};
-  config.addresses = AddressRange{
-      .start = *parse_ipv4("10.1.0.1"), .end = *parse_ipv4("10.1.3.254"), .prefix_length = 22};
+  config.unjudged_addresses = {.start = parse_ipv4("10.1.0.1"),
+                               .end = parse_ipv4("10.1.3.254"),
+                               .mask = parse_ipv4("255.255.252.0")};
   XpcObject request = interface_request(config, kId, {});
   EXPECT_EQ(xpc_string(request.get(), vmnet_start_address_key), "10.1.0.1");
   EXPECT_EQ(xpc_string(request.get(), vmnet_end_address_key), "10.1.3.254");
   EXPECT_EQ(xpc_string(request.get(), vmnet_subnet_mask_key), "255.255.252.0");
+}
+
+TEST(InterfaceRequest, AnIncompleteSetOfAddressesIsPassedOn) {
+  NetworkConfig config{.mode = Mode::kShared};
+  config.unjudged_addresses = {
+      .start = parse_ipv4("10.1.0.1"), .end = parse_ipv4("10.1.3.254"), .mask = std::nullopt};
+  XpcObject request = interface_request(config, kId, {});
+  EXPECT_EQ(xpc_string(request.get(), vmnet_start_address_key), "10.1.0.1");
+  EXPECT_EQ(xpc_string(request.get(), vmnet_end_address_key), "10.1.3.254");
+  EXPECT_FALSE(has(request, vmnet_subnet_mask_key));
 }
 
 TEST(InterfaceRequest, APrivateNetworkHasAddressesOnlyWhereGiven) {

@@ -25,6 +25,15 @@ struct AddressRange {
   bool operator==(const AddressRange&) const = default;
 };
 
+// The same as asked of macOS, where vmnet judges them: each as given, or none.
+struct UnjudgedAddresses {
+  std::optional<Ipv4> start;
+  std::optional<Ipv4> end;
+  std::optional<Ipv4> mask;
+
+  bool operator==(const UnjudgedAddresses&) const = default;
+};
+
 // --network-id: a network of its own, and the host's address in it if there is to be one.
 struct PrivateNetwork {
   Uuid id;
@@ -35,7 +44,8 @@ struct NetworkConfig {
   Mode mode = Mode::kShared;
   std::optional<Uuid> interface_id;       // --interface-id
   std::string shared_interface;           // bridged mode only, else empty
-  std::optional<AddressRange> addresses;  // explicit subnet, else automatic
+  std::optional<AddressRange> addresses;  // Linux: explicit subnet, else automatic
+  UnjudgedAddresses unjudged_addresses;   // macOS
   std::optional<PrivateNetwork> private_network;
   std::string network_name;       // --network (macOS 26), else empty
   std::vector<Ipv4> dns_servers;  // --dns, IPv4 ones; both empty: the host's own

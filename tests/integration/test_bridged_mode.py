@@ -39,6 +39,15 @@ def test_existing_bridge(host, lan, plug_either):
     guest.helper.stop()
 
 
+def test_addresses_are_ignored_with_a_warning(lan, plug_either):
+    """Callers give them in every mode; an incomplete set too."""
+    guest = plug_either(BRIDGED, f"--shared-interface={lan}", "--start-address=10.7.0.1", "--end-address=10.7.0.9")
+    assert "vmnet_start_address" not in guest.helper.json
+    on_the_lan(guest).ping(INTERNET.router)
+    guest.helper.stop()
+    assert guest.helper.stderr().count("WARN  [helper] --start-address, --end-address: ignored") == 1
+
+
 def test_two_vms_on_a_bridge(lan, plug_either):
     first, second = plug_either(BRIDGED, "--shared-interface=br-lan"), plug_either(BRIDGED,
                                                                      "--shared-interface=br-lan")

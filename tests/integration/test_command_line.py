@@ -39,8 +39,6 @@ USAGE_ERRORS = {
     "bridged alone": (("--fd=3", "--operation-mode=bridged"), ["--shared-interface"]),
     "bridged, isolated": (("--fd=3", "--operation-mode=bridged", "--shared-interface=uplink0",
                            "--enable-isolation"), ["--enable-isolation"]),
-    "bridged, addresses": (("--fd=3", "--operation-mode=bridged", "--shared-interface=uplink0",
-                            *RANGE), ["--start-address"]),
     "start alone": (("--fd=3", RANGE[0]), ["--end-address"]),
     "mask alone": (("--fd=3", RANGE[2]), ["--start-address"]),
     "no mask": (("--fd=3", *RANGE[:2]), ["--subnet-mask"]),
