@@ -1,5 +1,7 @@
 #include "run/run_options.h"
 
+#include <string_view>
+
 #include <fmt/format.h>
 
 #include "helper/option_reader.h"
@@ -8,7 +10,7 @@
 namespace vmnet {
 namespace {
 
-constexpr std::string_view kSyntax = "vmnet-run [OPTION]... -- COMMAND [ARG]...";
+constexpr std::string_view kSyntax = "vmnet-run [OPTION]... [--] COMMAND [ARG]...";
 
 // The options that vmnet-run decides itself or has no use for.
 Status check_offered(const GivenOption& option) {
@@ -23,6 +25,19 @@ Result<Options> parse_helper_arguments(std::span<const char* const> arguments) {
   std::vector<const char*> argv = {"vmnet-helper", "--fd=3"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return parse_options(argv);
+}
+
+// Whether options, -- and a command are left without the word at `place`: then it may as well be a
+// stray one, or a value of an option that takes none, as the beginning of COMMAND.
+bool can_be_left_out(std::span<const char* const> argv, size_t place) {
+  std::vector<const char*> words(argv.begin(), argv.end());
+  words.erase(words.begin() + static_cast<ptrdiff_t>(place));
+  OptionReader reader(words);
+  while (true) {
+    auto option = reader.next();
+    if (!option) return false;
+    if (!*option) return reader.ended_by_dashes() && reader.rest() < words.size();
+  }
 }
 
 }  // namespace
@@ -42,18 +57,21 @@ Result<RunOptions> parse_run_options(std::span<const char* const> argv) {
     if (auto offered = check_offered(**option); !offered) return pass(offered);
   }
   size_t rest = reader.rest();
-  if (!reader.ended_by_dashes() && rest < argv.size()) {
-    return fail(fmt::format("{}: a -- is missing before COMMAND: {}", quoted(argv[rest]), kSyntax));
-  }
   if (rest >= argv.size()) return fail(fmt::format("COMMAND is missing: {}", kSyntax));
-  if (std::string_view(argv[rest]).empty()) return fail("'': COMMAND has no name");
+  auto command = argv.subspan(rest);
+  if (std::string_view(command[0]).empty()) return fail("'': COMMAND has no name");
+  if (!reader.ended_by_dashes() && can_be_left_out(argv, rest)) {
+    return fail(fmt::format(
+        "{}: neither an option nor behind the --; if it is COMMAND, give a -- before it",
+        quoted(command[0])));
+  }
 
-  auto helper_arguments = argv.subspan(1, rest - 2);
+  auto helper_arguments = argv.subspan(1, rest - (reader.ended_by_dashes() ? 2 : 1));
   auto parsed = parse_helper_arguments(helper_arguments);
   if (!parsed) return pass(parsed);
   options.tap = parsed->network.hand_over_device;
   options.helper_arguments.assign(helper_arguments.begin(), helper_arguments.end());
-  options.command.assign(argv.begin() + static_cast<ptrdiff_t>(rest), argv.end());
+  options.command.assign(command.begin(), command.end());
   return options;
 }
 

@@ -40,6 +40,25 @@ TEST(RunOptions, SplitsAtTheFirstDashes) {
   EXPECT_THAT(options.command, ElementsAre("sh", "-c", "--fd", "--", "-f3"));
 }
 
+TEST(RunOptions, TheFirstWordThatIsNoOptionAndNoValueIsTheCommand) {
+  RunOptions options = parsed({"qemu"});
+  EXPECT_THAT(options.helper_arguments, IsEmpty());
+  EXPECT_THAT(options.command, ElementsAre("qemu"));
+
+  options = parsed({"-v", "--operation-mode", "host", "sh", "-c", "--fd", "-f3", "--tap"});
+  EXPECT_THAT(options.helper_arguments, ElementsAre("-v", "--operation-mode", "host"));
+  EXPECT_THAT(options.command, ElementsAre("sh", "-c", "--fd", "-f3", "--tap"));
+  EXPECT_FALSE(options.tap);
+
+  options = parsed({"--network", "--", "qemu", "-m1G"});
+  EXPECT_THAT(options.helper_arguments, ElementsAre("--network", "--"));
+  EXPECT_THAT(options.command, ElementsAre("qemu", "-m1G"));
+  EXPECT_THAT(parsed({"ssh", "host", "--", "ls"}).command, ElementsAre("ssh", "host", "--", "ls"));
+  EXPECT_THAT(parsed({"sh", "-c", "x", "--"}).command, ElementsAre("sh", "-c", "x", "--"));
+  EXPECT_THAT(parsed({"-v", "sh", "--"}).command, ElementsAre("sh", "--"));
+  EXPECT_THAT(parsed({"--network=--", "-"}).command, ElementsAre("-"));
+}
+
 TEST(RunOptions, TapIsForBothPrograms) {
   RunOptions options = parsed({"--tap", "--", "qemu"});
   EXPECT_TRUE(options.tap);
@@ -54,7 +73,6 @@ TEST(RunOptions, DashesThatAreAValueDoNotSplit) {
   EXPECT_THAT(options->helper_arguments, ElementsAre("--network", "--"));
   EXPECT_THAT(options->command, ElementsAre("qemu"));
   EXPECT_FALSE(parse({"--network", "--"}));
-  EXPECT_FALSE(parse({"--network", "--", "qemu"}));
 }
 
 TEST(RunOptions, HelpAndVersionNeedNoCommand) {
@@ -74,8 +92,10 @@ TEST(RunOptions, Refusals) {
       {{}, "COMMAND is missing"},
       {{"--"}, "COMMAND is missing"},
       {{"-v", "--"}, "COMMAND is missing"},
-      {{"qemu"}, "'qemu': a -- is missing"},
-      {{"-v", "qemu", "--", "x"}, "'qemu': a -- is missing"},
+      {{"-v", "--dns", "192.0.2.1"}, "COMMAND is missing"},
+      {{""}, "'': COMMAND has no name"},
+      {{"-v", "qemu", "--", "x"}, "'qemu': neither an option nor"},
+      {{"--enable-tso", "yes", "-v", "--", "qemu"}, "'yes': neither an option nor"},
       {{"--", ""}, "'': COMMAND has no name"},
       {{"--fd", "3", "--", "x"}, "--fd '3': not an option of vmnet-run"},
       {{"--fd=3", "--", "x"}, "--fd '3'"},
@@ -99,7 +119,7 @@ TEST(RunOptions, Refusals) {
 
 TEST(RunUsage, ExplainsWhatItTakesAndNothingElse) {
   std::string usage = run_usage();
-  EXPECT_THAT(usage, StartsWith("Usage: vmnet-run [OPTION]... -- COMMAND [ARG]...\n"));
+  EXPECT_THAT(usage, StartsWith("Usage: vmnet-run [OPTION]... [--] COMMAND [ARG]...\n"));
   for (const char* option : {"--dns ADDR", "-v, --verbose", "-h, --help", "--version"}) {
     EXPECT_THAT(usage, HasSubstr(option));
   }

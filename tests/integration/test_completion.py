@@ -33,6 +33,20 @@ def test_options(session_lab, program):
     assert {"--dns", "--enable-tso", "--version"} <= set(offered(program, "-"))
 
 
+def test_a_value_after_an_equals_sign(session_lab):
+    """Which bash takes for a word of its own."""
+    for program in ("vmnet-helper", "vmnet-run"):
+        assert offered(program, "--operation-mode", "=", "ho") == ["host"]
+        assert offered(program, "--operation-mode", "=") == ["shared", "bridged", "host"]
+
+
+def test_run_completes_the_command_without_dashes(session_lab):
+    assert "true" in offered("vmnet-run", "tru")
+    assert "true" in offered("vmnet-run", "-v", "--dns", "192.0.2.1", "--network", "=", "x", "tru")
+    assert "--operation-mode" not in offered("vmnet-run", "--enable-tso", "env", "--op")
+    assert offered("vmnet-run", "--dns", "192.0.2.1", "--op") == ["--operation-mode"]
+
+
 def test_run_completes_the_command_after_the_dashes(session_lab):
     assert "--" in offered("vmnet-run", "-")
     assert "true" in offered("vmnet-run", "--enable-isolation", "--", "tru")
@@ -61,6 +75,8 @@ def test_zsh_reads_it(name):
     ("vmnet-helper", "vmnet-helper --operation-mode ", "bridged"),
     ("vmnet-run", "vmnet-run --op", "--operation-mode"),
     ("vmnet-run", "vmnet-run -- tru", "truncate"),
+    ("vmnet-run", "vmnet-run --dns 192.0.2.1 tru", "truncate"),
+    ("vmnet-run", "vmnet-run --dns=192.0.2.1 --op", "--operation-mode"),
     ("vmnet-run", "vmnet-run --dns 192.0.2.1 --enable-tso -- tru", "truncate")])
 def test_fish(name, line, wanted):
     script = f"source {FOLDER}/{name}.fish; complete --do-complete '{line}'"

@@ -57,13 +57,19 @@ def test_bad_options_start_nothing(lab, arguments, named):
     assert lab.log_text() == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["--"], ["--verbose"], ["true"], ["--verbose", "true"],
-                                       ["--dns", "--"], ["--dns", "--", "true"], ["--", ""]])
+@pytest.mark.parametrize("arguments", [[], ["--"], ["--verbose"], ["true", "--", "true"], ["--verbose=", "true"],
+                                       ["--enable-tso", "yes", "-v", "--", "true"], ["--dns", "--"], ["--dns", "--", "true"], ["--", ""]])
 def test_a_command_is_needed(lab, arguments):
     status, out, err = run_only(lab, *arguments)
     assert (status, out) == (1, "")
     assert err.count("\n") == 1
     assert lab.log_text() == ""
+
+
+def test_dashes_before_the_command_may_be_left_out(lab):
+    assert run_only(lab, "/bin/sh", "-c", "exit 3")[0] == 3
+    assert run_only(lab, "-v", "--operation-mode", "host", "/bin/sh", "-c", 'exit "$2"', "--", "--fd", "5")[0] == 5
+    assert run_only(lab, "--operation-mode=host", "/bin/true")[0] == 0
 
 
 def test_help_and_version(lab):
