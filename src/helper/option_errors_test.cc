@@ -252,7 +252,7 @@ TEST(OptionErrors, NetworkId) {
       {{"--host-ip-address=10.0.0.1", "--host-subnet-mask=255.0.255.0"},
        "--host-subnet-mask '255.0.255.0'"},
       {{"--start-address", "10.0.0.1"}, "--start-address '10.0.0.1': not possible with"},
-      {{"--dns", "192.0.2.1"}, "--dns '192.0.2.1'"},
+      {{"--dns", "192.0.2.1"}, "--dns '192.0.2.1': not possible with --network-id"},
   };
   for (const BadCase& bad : cases) {
     Words words = with_fd({"--operation-mode", "host", "--network-id", kUuid});

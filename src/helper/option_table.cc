@@ -115,6 +115,7 @@ constexpr std::array kTable = {
                .value_name = "ADDR",
                .repeatable = true,
                .platform = Platform::kLinux,
+               .at_gateway = true,
                .section = OptionSection::kAddresses,
                .summary = "DNS server to tell the VM",
                .help = "the IPv4 or IPv6 address of a DNS server to tell the VM; give it again for "

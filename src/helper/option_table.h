@@ -1,7 +1,7 @@
 // Every option of vmnet-helper and vmnet-run, a row each. What a row says is said nowhere else:
 // getopt_long's tables, --help, the table of docs/integration.md, the man pages, the completions
 // and what the example tool hands down are made from it (packaging/make_texts.py). What an option
-// means is options.cc's.
+// means is options.cc's and network_options.cc's.
 #pragma once
 
 #include <optional>
@@ -56,6 +56,7 @@ struct OptionSpec {
   bool repeatable = false;                // given again it adds up, else the last counts
   Programs programs = Programs::kBoth;    // which take it
   std::optional<Platform> platform = {};  // a usage error on the other one
+  bool at_gateway = false;                // a usage error where the helper is no gateway
   OptionSection section = OptionSection::kOther;
   const char* summary;                 // completions: a few words
   const char* help;                    // Markdown without links: what it means
