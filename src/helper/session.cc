@@ -23,14 +23,11 @@ DataPathOptions data_path(const NetworkConfig& config, const HostInterface& inte
           .mtu = interface.description().mtu};
 }
 
-// Frames that the VM may have queued are taken 64 at a time: as many as one receive call fetches.
-constexpr size_t kFromVm = 64;
-
 BatchSizes to_host_sizes(const DataPathOptions& options) {
-  return {.read_slots = kFromVm,
+  return {.read_slots = kBatchFrames,
           .slot_size = options.max_frame() + kMaxTagsSize,
-          .write_frames = kFromVm,
-          .write_parts = 2 * kFromVm};
+          .write_frames = kBatchFrames,
+          .write_parts = 2 * kBatchFrames};
 }
 
 // A virtio-net header and the largest frame that a host's end brings.
@@ -39,9 +36,8 @@ constexpr size_t kMaxHostFrame = VirtioHeader::kSize + kMaxOffloadFrameSize + kM
 // A few of the host's large frames fill a batch of sends; as many small ones as the VM may queue
 // are taken at once.
 BatchSizes to_vm_sizes() {
-  constexpr size_t kReads = 64;
   constexpr size_t kSends = 512;
-  return {.read_slots = kReads,
+  return {.read_slots = kBatchFrames,
           .slot_size = kMaxHostFrame,
           .write_frames = kSends,
           .write_parts = kSends};
@@ -69,7 +65,7 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
       to_vm_stats_(to_vm_stats),
       responder_(interface.make_responder()),
       to_vm_(data_path(config.network, interface), &paths_),
-      to_host_(data_path(config.network, interface), kFromVm, responder_.get(), &vm, &paths_),
+      to_host_(data_path(config.network, interface), kBatchFrames, responder_.get(), &vm, &paths_),
       vm_forwarder_(interface.endpoint(), vm, to_vm_, to_vm_stats, to_vm_sizes()),
       host_forwarder_(vm, interface.endpoint(), to_host_, to_host_stats_,
                       to_host_sizes(data_path(config.network, interface))),

@@ -46,8 +46,8 @@ class MacosInterface : public HostInterface {
         endpoint_(parts_.interface->handle(),
                   {.virtio_header = parts_.offload.virtio_header,
                    .max_packet_size = parts_.interface->parameters().max_packet_size,
-                   .read_max_packets = description_.read_max_packets,
-                   .write_max_packets = description_.write_max_packets},
+                   .read_max_packets = parts_.interface->parameters().read_max_packets,
+                   .write_max_packets = parts_.interface->parameters().write_max_packets},
                   std::move(flag)),
         files_(std::move(files)),
         user_(std::move(user)) {}

@@ -59,8 +59,8 @@ Description describe(const InterfaceParameters& parameters, const Uuid& interfac
   description.max_packet_size = parameters.max_packet_size;
   description.addresses = parameters.addresses;
   description.nat66_prefix = parameters.nat66_prefix;
-  description.read_max_packets = parameters.read_max_packets;
-  description.write_max_packets = parameters.write_max_packets;
+  description.read_max_packets = parameters.read_max_packets.value_or(kDocumentedPackets);
+  description.write_max_packets = parameters.write_max_packets.value_or(kDocumentedPackets);
   return description;
 }
 

@@ -15,6 +15,8 @@
 
 namespace vmnet {
 
+inline constexpr size_t kDocumentedPackets = 200;  // of one call, where vmnet does not tell
+
 struct InterfaceParameters {
   std::optional<Uuid> interface_id;
   std::optional<Mac> mac;

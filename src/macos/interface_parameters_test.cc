@@ -32,7 +32,8 @@ TEST(InterfaceParameters, BecomeTheLineOfSharedMode) {
             R"("vmnet_mac_address":"0e:aa:bb:cc:dd:01","vmnet_mtu":1500,)"
             R"("vmnet_max_packet_size":1514,"vmnet_start_address":"192.168.64.1",)"
             R"("vmnet_end_address":"192.168.64.254","vmnet_subnet_mask":"255.255.255.0",)"
-            R"("vmnet_nat66_prefix":"fd6e:1:2:3::"})");
+            R"("vmnet_nat66_prefix":"fd6e:1:2:3::",)"
+            R"("vmnet_read_max_packets":200,"vmnet_write_max_packets":200})");
 }
 
 TEST(InterfaceParameters, WhatIsNotToldIsOurs) {

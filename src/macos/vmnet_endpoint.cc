@@ -16,7 +16,6 @@ namespace vmnet {
 namespace {
 
 constexpr size_t kVirtioHeaderSize = 12;  // struct virtio_net_hdr_v1
-constexpr size_t kDocumentedPackets = 200;
 constexpr size_t kDocumentedBytes = 256UL * 1024;
 
 // vmnet's buffers are full: so long, and so often a batch, until the rest is dropped.

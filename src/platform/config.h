@@ -62,6 +62,9 @@ inline constexpr size_t kEthernetHeaderSize = 14;
 inline constexpr size_t kMaxFrameSize = kMtu + kEthernetHeaderSize;
 inline constexpr size_t kMaxOffloadFrameSize = 65550;
 
+// So many frames are taken from an end of the cable at a time.
+inline constexpr size_t kBatchFrames = 64;
+
 // The largest frame that may cross the VM's socket under `config`.
 inline size_t max_frame_size(const NetworkConfig& config) {
   return config.enable_tso ? kMaxOffloadFrameSize : kMaxFrameSize;

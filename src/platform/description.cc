@@ -16,12 +16,8 @@ std::string to_json(const Description& description) {
     json["vmnet_subnet_mask"] = to_string(description.addresses->subnet().mask());
   }
   if (description.nat66_prefix) json["vmnet_nat66_prefix"] = to_string(*description.nat66_prefix);
-  if (description.read_max_packets) {
-    json["vmnet_read_max_packets"] = *description.read_max_packets;
-  }
-  if (description.write_max_packets) {
-    json["vmnet_write_max_packets"] = *description.write_max_packets;
-  }
+  json["vmnet_read_max_packets"] = description.read_max_packets;
+  json["vmnet_write_max_packets"] = description.write_max_packets;
   if (const auto& network = description.named_network) {
     json["net_ipv4_subnet"] = to_string(network->ipv4_subnet);
     json["net_ipv4_mask"] = to_string(network->ipv4_mask);

@@ -27,8 +27,9 @@ struct Description {
   uint64_t max_packet_size = kMaxFrameSize;
   std::optional<AddressRange> addresses;  // shared and host mode
   std::optional<Ipv6> nat66_prefix;       // shared mode, where the host has IPv6
-  std::optional<uint64_t> read_max_packets;
-  std::optional<uint64_t> write_max_packets;
+  // The most frames that one call takes from the host's end, and brings to it.
+  uint64_t read_max_packets = kBatchFrames;
+  uint64_t write_max_packets = kBatchFrames;
   std::optional<NamedNetwork> named_network;
   std::optional<Ipv4> ip_address;  // what DHCP gives this VM
   // --tap: bytes of the virtio-net header before each frame, as the device is handed over.

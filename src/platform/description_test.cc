@@ -27,6 +27,7 @@ TEST(Description, SharedNetworkByteForByte) {
             R"("vmnet_mac_address":"0e:76:6d:00:00:01","vmnet_mtu":1500,)"
             R"("vmnet_max_packet_size":1514,"vmnet_start_address":"192.168.64.1",)"
             R"("vmnet_end_address":"192.168.64.254","vmnet_subnet_mask":"255.255.255.0",)"
+            R"("vmnet_read_max_packets":64,"vmnet_write_max_packets":64,)"
             R"("ip_address":"192.168.64.2","host_interface":"vmnet-tap0"})");
 }
 
@@ -63,8 +64,9 @@ TEST(Description, BridgedModeHasNoAddresses) {
   description.addresses.reset();
   description.ip_address.reset();
   description.host_interface.clear();
-  const std::vector<std::string> expected = {"vmnet_interface_id", "vmnet_mac_address", "vmnet_mtu",
-                                             "vmnet_max_packet_size"};
+  const std::vector<std::string> expected = {
+      "vmnet_interface_id",    "vmnet_mac_address",      "vmnet_mtu",
+      "vmnet_max_packet_size", "vmnet_read_max_packets", "vmnet_write_max_packets"};
   EXPECT_EQ(keys(description), expected);
 }
 
@@ -85,8 +87,10 @@ TEST(Description, NamedNetwork) {
                                            .ipv6_prefix = parse_ipv6("fd12:3456:789a:1::"),
                                            .ipv6_prefix_length = 64};
   const std::vector<std::string> expected = {
-      "vmnet_interface_id", "vmnet_mac_address", "vmnet_mtu",       "vmnet_max_packet_size",
-      "net_ipv4_subnet",    "net_ipv4_mask",     "net_ipv6_prefix", "net_ipv6_prefix_len"};
+      "vmnet_interface_id",    "vmnet_mac_address",      "vmnet_mtu",
+      "vmnet_max_packet_size", "vmnet_read_max_packets", "vmnet_write_max_packets",
+      "net_ipv4_subnet",       "net_ipv4_mask",          "net_ipv6_prefix",
+      "net_ipv6_prefix_len"};
   EXPECT_EQ(keys(description), expected);
   auto json = nlohmann::json::parse(to_json(description));
   EXPECT_EQ(json["net_ipv4_subnet"], "192.168.64.1");

@@ -19,6 +19,7 @@ def assert_common_keys(told, size=1514):
     first = int(told["vmnet_mac_address"][:2], 16)
     assert first & 3 == 2, "not a locally administered unicast address"
     assert told["vmnet_mtu"] == 1500 and told["vmnet_max_packet_size"] == size
+    assert told["vmnet_read_max_packets"] >= 2 and told["vmnet_write_max_packets"] >= 2
     for key, value in told.items():
         counts = key in ("vmnet_mtu", "vmnet_max_packet_size", "vmnet_read_max_packets",
                          "vmnet_write_max_packets")

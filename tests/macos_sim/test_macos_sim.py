@@ -30,7 +30,7 @@ def test_shared_mode(system):
     assert line["vmnet_max_packet_size"] == 1514
     assert line["vmnet_start_address"] == "192.168.64.1"
     assert line["vmnet_nat66_prefix"] == "fd6e:1:2:3::"
-    assert ("vmnet_read_max_packets" in line) == ("reported=0" not in system)
+    assert line["vmnet_read_max_packets"] >= 2 and line["vmnet_write_max_packets"] >= 2
     answer = helper.exchange(arp_request("192.168.64.1"))
     assert answer[:6] == VM and answer[20:22] == b"\0\2" and answer[22:28] == GATEWAY
     assert helper.exchange(ping("192.168.64.1"))[34] == 0
