@@ -127,11 +127,12 @@ class LocalServices final : public FrameResponder {
   }
 
   bool handle(Bytes frame, FrameSink& vm) override {
+    if (dhcp_ && dhcp_->is_from_client(frame)) dhcp_->heard_client(now_());
     switch (kind_of(frame)) {
       case Kind::kOther:
         return false;
       case Kind::kDhcpRequest:
-        if (dhcp_) send(dhcp_->reply(frame, reply_), vm);
+        if (dhcp_) answer_dhcp(frame, vm);
         return true;
       case Kind::kSolicitation:
         if (router_) send(router_->reply(frame, reply_), vm);
@@ -153,6 +154,12 @@ class LocalServices final : public FrameResponder {
   }
 
  private:
+  void answer_dhcp(Bytes frame, FrameSink& vm) {
+    if (epoch_ != vm.epoch()) dhcp_->forget_client();
+    epoch_ = vm.epoch();
+    send(dhcp_->reply(frame, reply_, now_()), vm);
+  }
+
   void send(std::optional<size_t> size, FrameSink& vm) {
     if (size) vm.send(Bytes(reply_).first(*size));
   }
@@ -160,6 +167,7 @@ class LocalServices final : public FrameResponder {
   std::function<TimePoint()> now_;
   AdvertSchedule schedule_;
   std::optional<DhcpServer> dhcp_;
+  uint64_t epoch_ = 0;  // of the VM that dhcp_ knows
   std::optional<RouterAdvertiser> router_;
   std::array<uint8_t, std::max(DhcpServer::kMaxReply, RouterAdvertiser::kMaxReply)> reply_{};
 };

@@ -18,7 +18,7 @@ struct LocalServicesConfig {
   std::optional<DhcpConfig> dhcp;                   // none: DHCP requests are consumed unanswered
   std::optional<RouterAdvertConfig> router_advert;  // none: so are router solicitations
 
-  // Monotonic; for tests.
+  // Monotonic. Asked for each frame of who has the address: may be coarse.
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   uint32_t jitter_seed = 1;  // spreads unsolicited advertisements; not secret
 };

@@ -21,7 +21,9 @@ class Sink : public FrameSink {
   void send(std::span<const uint8_t> frame) override {
     frames.emplace_back(frame.begin(), frame.end());
   }
+  uint64_t epoch() const override { return client; }
   std::vector<Buffer> frames;
+  uint64_t client = 1;
 };
 
 class LocalServicesTest : public testing::Test {
@@ -69,21 +71,47 @@ Buffer icmpv6(uint8_t type) {
   return message;
 }
 
-Buffer dhcp_discover() {
+Buffer dhcp(uint8_t type, const Mac& mac) {
   Buffer message(240);
   message[0] = message[1] = 1;
   message[2] = 6;
+  std::ranges::copy(mac.bytes, message.begin() + 28);
   store_be32(message.data() + 236, 0x63825363);
-  test::append(message, Buffer{53, 1, 1, 255});
+  test::append(message, Buffer{53, 1, type, 50, 4, 192, 168, 64, 2, 255});
   Buffer udp = test::udp_datagram(68, 67, message);
   return test::ethernet_frame(
-      kBroadcastMac, kVmMac, kTypeIpv4,
+      kBroadcastMac, mac, kTypeIpv4,
       test::ipv4_packet({.protocol = 17, .destination = {0xffffffff}}, udp));
 }
+
+Buffer dhcp_discover() { return dhcp(1, kVmMac); }
 
 TEST_F(LocalServicesTest, AnswersAndConsumesDhcp) {
   EXPECT_TRUE(consumed(dhcp_discover()));
   EXPECT_EQ(sink_.frames.size(), 1U);
+}
+
+// A macvlan in the VM, a nested bridge: it would take the address away from the VM.
+TEST_F(LocalServicesTest, ASecondMacGetsNoAnswerWhileTheFirstSpeaks) {
+  const Mac second = *parse_mac("52:54:00:12:34:57");
+  auto answers = [&](const Buffer& request) {
+    size_t before = sink_.frames.size();
+    EXPECT_TRUE(consumed(request));
+    return sink_.frames.size() - before;
+  };
+  EXPECT_EQ(answers(dhcp(3, kVmMac)), 1U);
+  EXPECT_EQ(answers(dhcp(1, second)), 0U);
+  now_ += seconds(299);
+  EXPECT_FALSE(consumed(test::ethernet_frame(kBroadcastMac, kVmMac, kTypeArp, Buffer(28))));
+  now_ += seconds(299);
+  EXPECT_FALSE(consumed(test::ethernet_frame(kBroadcastMac, second, kTypeArp, Buffer(28))));
+  EXPECT_EQ(answers(dhcp(1, second)), 0U);
+  now_ += seconds(1);
+  EXPECT_EQ(answers(dhcp(3, second)), 1U);
+  EXPECT_EQ(answers(dhcp(3, kVmMac)), 0U);
+  sink_.client++;  // the VM started again, with another MAC
+  EXPECT_EQ(answers(dhcp(3, kVmMac)), 1U);
+  EXPECT_EQ(answers(dhcp(3, second)), 0U);
 }
 
 TEST_F(LocalServicesTest, AnswersAndConsumesSolicitations) {

@@ -54,6 +54,8 @@ class VmSocket : public Endpoint, public FrameSink {
   // Any thread; never waits.
   void send(std::span<const uint8_t> frame) override;
 
+  uint64_t epoch() const override { return epoch_.load(std::memory_order_acquire); }
+
   bool is_bound() const { return permitted_uid_.has_value(); }
 
   struct Client {

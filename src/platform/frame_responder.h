@@ -16,6 +16,9 @@ class FrameSink {
   FrameSink& operator=(const FrameSink&) = delete;
   virtual ~FrameSink() = default;
   virtual void send(std::span<const uint8_t> frame) = 0;
+
+  // Another number whenever another VM may be at that end. Any thread.
+  virtual uint64_t epoch() const { return 0; }
 };
 
 class FrameResponder {

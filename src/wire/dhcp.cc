@@ -201,19 +201,26 @@ size_t write_headers(const DhcpConfig& config, const Received& received, const D
 
 }  // namespace
 
-std::optional<size_t> DhcpServer::reply(Bytes frame, MutableBytes out) const {
+std::optional<size_t> DhcpServer::reply(Bytes frame, MutableBytes out, TimePoint now) {
   auto received = receive(config_, frame);
   if (!received) return std::nullopt;
-  auto type = answer(config_, received->request);
+  const DhcpRequest& request = received->request;
+  bool informs = request.type == DhcpType::kInform;  // has an address already
+  if (!informs && is_anothers(request.hardware, now)) return std::nullopt;
+  if (request.type == DhcpType::kRelease && request.client == config_.address) forget_client();
+  auto type = answer(config_, request);
   if (!type || out.size() < kMaxReply) return std::nullopt;
-  bool gives_address = *type != DhcpType::kNak && received->request.type != DhcpType::kInform;
+  bool gives_address = *type != DhcpType::kNak && !informs;
+  if (gives_address && *type == DhcpType::kAck) {
+    client_ = request.hardware;
+    heard_ = now;
+  }
   Ipv4 yours = gives_address ? config_.address : kUnspecified;
   Destination to = destination_of(*received, *type, yours);
   size_t headers = received->ethernet.size + Ipv4Header::kMinSize + UdpHeader::kSize;
   size_t room = kMaxReply - (EthernetHeader::kSize + EthernetHeader::kTagSize +
                              Ipv4Header::kMinSize + UdpHeader::kSize);
-  size_t message =
-      write_message(config_, received->request, *type, yours, out.subspan(headers, room));
+  size_t message = write_message(config_, request, *type, yours, out.subspan(headers, room));
   return write_headers(config_, *received, to, message, out);
 }
 

@@ -260,6 +260,56 @@ TEST(Dhcp, SilenceWhereTheRfcWantsIt) {
   EXPECT_FALSE(ask(Request{.options = type(1), .destination = Ipv4{0x08080808}}.frame()));
 }
 
+// Requests of several MACs to one server.
+class DhcpClients : public testing::Test {
+ protected:
+  bool is_answered(uint8_t kind, uint8_t mac, Ipv4 client = {}) {
+    Buffer options = type(kind);
+    if (kind == 3) test::append(options, option(50, kAddress));
+    Buffer message = Request{.options = options, .client = client}.message();
+    message[33] = mac;
+    Buffer out(DhcpServer::kMaxReply);
+    return server_.reply(Request{}.frame_of(message), out, now_).has_value();
+  }
+  static Buffer frame_from(uint8_t mac) {
+    Mac source = kVmMac;
+    source.bytes[5] = mac;
+    return test::ethernet_frame(kGatewayMac, source, kTypeArp, Buffer(28));
+  }
+
+  DhcpServer server_{config()};
+  DhcpServer::TimePoint now_{std::chrono::hours(1)};
+};
+
+TEST_F(DhcpClients, WhileOneHasTheAddressAnotherIsNotAnswered) {
+  EXPECT_TRUE(is_answered(1, 1));
+  EXPECT_TRUE(is_answered(1, 2));  // an offer is no promise
+  EXPECT_TRUE(is_answered(3, 1));
+  EXPECT_FALSE(is_answered(1, 2));
+  EXPECT_FALSE(is_answered(3, 2));
+  EXPECT_TRUE(is_answered(8, 2, kOther));  // it has an address and asks for the rest
+  EXPECT_TRUE(is_answered(1, 1));
+  now_ += DhcpServer::kSilence - std::chrono::seconds(1);
+  EXPECT_FALSE(is_answered(1, 2));
+  ASSERT_TRUE(server_.is_from_client(frame_from(1)));
+  EXPECT_FALSE(server_.is_from_client(frame_from(2)));
+  EXPECT_FALSE(server_.is_from_client(Bytes(frame_from(1)).first(13)));
+  server_.heard_client(now_);
+  now_ += DhcpServer::kSilence - std::chrono::seconds(1);
+  EXPECT_FALSE(is_answered(3, 2));
+  now_ += std::chrono::seconds(1);
+  EXPECT_TRUE(is_answered(3, 2));
+  EXPECT_FALSE(is_answered(3, 1));
+}
+
+TEST_F(DhcpClients, WhoGivesTheAddressBackLeavesItToAnother) {
+  EXPECT_TRUE(is_answered(3, 1));
+  EXPECT_FALSE(is_answered(7, 2, kAddress));  // not its to give
+  EXPECT_FALSE(is_answered(3, 2));
+  EXPECT_FALSE(is_answered(7, 1, kAddress));
+  EXPECT_TRUE(is_answered(3, 2));
+}
+
 TEST(Dhcp, RelayGetsTheReply) {
   Request relayed{.options = joined({type(1), option(82, {1, 2, 'x', 'y'})}),
                   .relay = kOther,

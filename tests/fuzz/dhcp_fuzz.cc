@@ -15,12 +15,12 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const vmnet::Ipv4 gateway{0xc0a84001};
-  static const vmnet::DhcpServer server({.gateway = gateway,
-                                         .gateway_mac = {{0x0e, 0x76, 0x6d, 0, 0, 1}},
-                                         .subnet = vmnet::subnet_of(gateway, 24),
-                                         .address = {0xc0a84002},
-                                         .router = gateway,
-                                         .dns_servers = {{0x01010101}, {0x08080808}}});
+  static vmnet::DhcpServer server({.gateway = gateway,
+                                   .gateway_mac = {{0x0e, 0x76, 0x6d, 0, 0, 1}},
+                                   .subnet = vmnet::subnet_of(gateway, 24),
+                                   .address = {0xc0a84002},
+                                   .router = gateway,
+                                   .dns_servers = {{0x01010101}, {0x08080808}}});
   std::vector<uint8_t> out(vmnet::DhcpServer::kMaxReply);
   auto reply = server.reply({data, size}, out);
   if (!reply) return 0;

@@ -133,6 +133,28 @@ def test_any_client_mac(plug):
     assert addresses == {facts(guest)[0]}
 
 
+def test_second_mac_behind_the_vm_does_not_take_its_address(plug_either):
+    """A macvlan in the VM, a nested bridge: it would cut the VM off."""
+    guest = plug_either()
+    guest.dhcp()
+    second = "02:00:00:00:00:22"
+    asked = guest.dhcp_message("discover", chaddr=second)
+    asked.src = second
+    guest.send(asked)
+    guest.expect_none(lambda p: BOOTP in p and p[BOOTP].op == 2, what="an answer to the second")
+    guest.ping(guest.gateway)
+    assert guest.dhcp().address == facts(guest)[0]
+
+
+def test_mac_that_gave_the_address_back_leaves_it_to_another(plug_either):
+    guest = plug_either()
+    lease = guest.dhcp()
+    guest.send(guest.dhcp_message("release", [("server_id", lease.server)], ciaddr=lease.address,
+                                  source=lease.address, target=lease.server))
+    guest.mac = "02:00:00:00:00:22"
+    assert guest.dhcp().address == lease.address
+
+
 @pytest.mark.parametrize("options, answers", [
     (("--dns=192.0.2.77",), ["192.0.2.77"]),
     (("--dns=192.0.2.77", "--dns", "198.51.100.1"), ["192.0.2.77", "198.51.100.1"])])

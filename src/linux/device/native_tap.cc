@@ -41,8 +41,9 @@ constexpr sock_filter load_auxiliary(int32_t which) {
 // the frame's end drops it.
 constexpr std::array kRequests = {
     load_auxiliary(SKF_AD_VLAN_TAG),
-    bpf_if_any_bit(kVlanId, 15, 0),
+    bpf_if_any_bit(kVlanId, 16, 0),
     bpf_load(BPF_H, offsetof(ethhdr, h_proto)),
+    bpf_if_equal(ETH_P_ARP, 13, 0),
     bpf_skip_unless(ETH_P_IP, 7),
     bpf_load(BPF_B, kProtocolAt),
     bpf_skip_unless(IPPROTO_UDP, 11),

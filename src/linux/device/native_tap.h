@@ -3,8 +3,9 @@
 //
 // The socket sees the VM's frames before the ingress rules drop them (packet(7); ETH_P_ALL, since
 // the frames of a bridge's port come to no other protocol). Its filter, attached and locked before
-// the socket is bound, lets through what the responder answers and nothing else: requests to a DHCP
-// server and router solicitations. The checksum of those may be unfinished.
+// the socket is bound, lets through what the responder answers, requests to a DHCP server and
+// router solicitations, and ARP, by which it sees who is there. The checksum of those may be
+// unfinished.
 #pragma once
 
 #include <array>
