@@ -133,6 +133,27 @@ def test_explicit_addresses():
     assert helper.stop()[0] == 0
 
 
+@pytest.mark.parametrize("addresses, told", [
+    (["--start-address=10.1.0.1", "--end-address=10.1.0.99"], ["10.1.0.1", "10.1.0.99", "255.255.255.0"]),
+    (["--start-address=10.1.0.1", "--end-address=10.1.0.255", "--subnet-mask=255.255.255.0"],
+     ["10.1.0.1", "10.1.0.255", "255.255.255.0"]),
+    (["--start-address=10.1.0.9", "--end-address=10.1.0.9", "--subnet-mask=255.255.0.0"],
+     ["10.1.0.9", "10.1.0.9", "255.255.0.0"])])
+def test_addresses_are_vmnets_to_judge(addresses, told):
+    """An incomplete set, the broadcast address as the end, start and end the same: passed on."""
+    helper = Helper(*addresses)
+    line = helper.ready()
+    assert [line[f"vmnet_{key}"] for key in ("start_address", "end_address", "subnet_mask")] == told
+    assert helper.stop()[0] == 0
+
+
+def test_addresses_are_ignored_in_bridged_mode():
+    helper = Helper("--operation-mode=bridged", "--shared-interface=en0", "--start-address=10.1.0.1")
+    assert "vmnet_start_address" not in helper.ready()
+    status, errors = helper.stop()
+    assert status == 0 and errors.count("WARN  [helper] --start-address: ignored") == 1
+
+
 def test_network_id():
     options = ["--operation-mode=host", f"--network-id={ID}"]
     helper = Helper(*options)
