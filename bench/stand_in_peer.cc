@@ -1,5 +1,6 @@
 #include "stand_in_peer.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 

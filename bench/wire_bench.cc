@@ -1,4 +1,6 @@
 // What the engine's parts cost by themselves: checksum, split, merge. Google Benchmark.
+#include <algorithm>
+
 #include <benchmark/benchmark.h>
 
 #include "wire/checksum.h"

@@ -1,6 +1,7 @@
 #include "base/mac.h"
 
 #include <charconv>
+#include <system_error>
 
 #include <fmt/format.h>
 

@@ -1,5 +1,7 @@
 #include "forward/unmerge.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "forward/to_host.h"

@@ -1,5 +1,7 @@
 #include "wire/offload.h"
 
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include "wire/split.h"

@@ -1,5 +1,6 @@
 #include "linux/device/tap.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ctime>

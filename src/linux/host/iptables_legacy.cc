@@ -1,5 +1,6 @@
 #include "linux/host/iptables_legacy.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <fstream>

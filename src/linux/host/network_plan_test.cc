@@ -1,5 +1,6 @@
 #include "linux/host/network_plan.h"
 
+#include <algorithm>
 #include <set>
 
 #include <gmock/gmock.h>

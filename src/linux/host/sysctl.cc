@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <memory>
+#include <system_error>
 #include <thread>
 
 #include <dirent.h>

@@ -1,5 +1,8 @@
 #include "linux/nft/encode.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include <arpa/inet.h>
 #include <linux/netfilter/nf_tables.h>
 
@@ -141,7 +144,7 @@ using Notes = std::vector<uint8_t>;
 void put_note(Notes& notes, uint8_t type, const Notes& value) {
   notes.push_back(type);
   notes.push_back(static_cast<uint8_t>(value.size()));
-  notes.insert(notes.end(), value.begin(), value.end());
+  std::ranges::copy(value, std::back_inserter(notes));
 }
 
 void put_note(Notes& notes, uint8_t type, uint32_t value) {
