@@ -38,7 +38,12 @@ Gives a virtual machine a network interface of the host. Makes it with privilege
 for good, prints one line of JSON and carries Ethernet frames between the VM's Unix datagram socket
 and the interface. Ends on SIGTERM, SIGINT or when the VM has gone, and leaves nothing behind.
 """
+# What is between two @ is filled in at installation (cmake/install.cmake).
 HELPER_TAIL = r"""
+.SH FILES
+.TP
+.I @VMNET_BIN@/vmnet-helper
+This program.
 .SH SEE ALSO
 .BR vmnet-run (1),
 .BR sudo (8),
@@ -60,6 +65,10 @@ vmnet-run \-\- qemu-system-x86_64 \-m 1G disk.img \e
   \-netdev dgram,id=net0,local.type=fd,local.str=4 \e
   \-device virtio-net-pci,netdev=net0,mac=52:54:00:5c:0d:01
 .EE
+.SH FILES
+.TP
+.I @VMNET_BIN@/vmnet-helper
+The helper that it starts.
 .SH SEE ALSO
 .BR vmnet-helper (8)
 """

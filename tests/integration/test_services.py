@@ -89,7 +89,7 @@ def test_launchds_job(host, alice_folder):
     shutil.chown(made, "alice", "alice")
 
     def here(text):
-        return text.replace("/Users/alice", str(alice_folder))
+        return text.replace("/Users/alice", str(alice_folder)).replace("@VMNET_BIN@", "/opt/vmnet-helper/bin")
 
     environment = {"SUDO_UID": str(ALICE), "SUDO_GID": str(ALICE)}
     assert set(job["EnvironmentVariables"]) == set(environment)
