@@ -53,6 +53,24 @@ need_packages() {
   "${install[@]}" > /dev/null || { say "apt could not install: ${missing[*]}"; return 1; }
 }
 
+# Reads a build's output into a file and says how far it is: on a terminal in a line that changes,
+# elsewhere in one every ten seconds.
+show_progress() {
+  local log=$1 what=$2 line next=$((SECONDS + 10)) shown=""
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >> "$log"
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\]\  ]] || continue
+    if [[ -t 1 ]]; then
+      printf '\rbuilding %s: %s of %s' "$what" "${BASH_REMATCH[@]:1:2}"
+      shown=1
+    elif ((SECONDS >= next)); then
+      say "building $what: ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]}"
+      next=$((SECONDS + 10))
+    fi
+  done
+  [[ -z $shown ]] || printf '\r\e[K'
+}
+
 # Configures a preset and builds the named targets (default: all); shows the output of a failure.
 build_preset() {
   local preset=$1 log
@@ -61,8 +79,10 @@ build_preset() {
   [[ $# -eq 0 ]] || targets=(--target "$@")
   mkdir -p "$repository/build"
   log="$repository/build/$preset.log"
-  (cd "$repository" && cmake --preset "$preset" &&
-    cmake --build --preset "$preset" --parallel "$(nproc)" "${targets[@]}") > "$log" 2>&1 ||
+  : > "$log"
+  (cd "$repository" && cmake --preset "$preset" && NINJA_STATUS="[%f/%t] " \
+    cmake --build --preset "$preset" --parallel "$(nproc)" "${targets[@]}") 2>&1 |
+    show_progress "$log" "$preset" ||
     { tail -n 60 "$log"; say "the build failed, see $log"; return 1; }
 }
 
