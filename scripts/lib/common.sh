@@ -11,8 +11,9 @@ readonly status_incomplete=77
 
 readonly build_packages=(g++ cmake ninja-build pkg-config git libfmt-dev nlohmann-json3-dev
                          libmnl-dev libseccomp-dev libgtest-dev libgmock-dev)
-readonly lab_packages=(iproute2 procps util-linux busybox-static iperf3 python3)
-readonly vm_packages=(qemu-system-x86 cpio tcpdump ethtool mtools syslinux syslinux-common fdisk)
+readonly lab_packages=(iproute2 nftables procps util-linux hostname libcap2-bin busybox-static iperf3 python3)
+readonly vm_packages=(qemu-system-x86 cpio kmod xz-utils zstd tcpdump ethtool mtools syslinux
+                      syslinux-common fdisk)
 
 say() { printf '%s\n' "$*"; }
 
@@ -71,16 +72,20 @@ show_progress() {
   [[ -z $shown ]] || printf '\r\e[K'
 }
 
+# ON: of the release preset, several files are compiled at a time (scripts/check-fresh sets it).
+unity_build=${VMNET_UNITY_BUILD:-}
+
 # Configures a preset and builds the named targets (default: all); shows the output of a failure.
 build_preset() {
   local preset=$1 log
   shift
-  local -a targets=()
+  local -a targets=() options=()
+  [[ $preset != release || -z $unity_build ]] || options=(-DCMAKE_UNITY_BUILD="$unity_build")
   [[ $# -eq 0 ]] || targets=(--target "$@")
   mkdir -p "$repository/build"
   log="$repository/build/$preset.log"
   : > "$log"
-  (cd "$repository" && cmake --preset "$preset" && NINJA_STATUS="[%f/%t] " \
+  (cd "$repository" && cmake --preset "$preset" "${options[@]}" && NINJA_STATUS="[%f/%t] " \
     cmake --build --preset "$preset" --parallel "$(nproc)" "${targets[@]}") 2>&1 |
     show_progress "$log" "$preset" ||
     { tail -n 60 "$log"; say "the build failed, see $log"; return 1; }

@@ -1,4 +1,4 @@
-"""A fresh Debian 12 to install into: the root file system that scripts/lib/root_fs.sh made, under an
+"""A fresh Debian 12 to install into: the root file system that scripts/lib/make_root_fs made, under an
 overlay in memory that is thrown away, running in the lab's `host` network."""
 
 import ctypes

@@ -57,7 +57,11 @@ def mount(device, folder):
 
 
 def main():
-    device = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        device = os.open("/run/lab/fuse", os.O_RDWR)  # the lab's /dev/fuse
+    except OSError as error:
+        print(f"the kernel has no FUSE here: {error.strerror}", flush=True)
+        return
     mount(device, sys.argv[1])
     print("ready", flush=True)
     serve(device)

@@ -1,4 +1,4 @@
-"""Real virtual machines: QEMU with what scripts/lib/vm_image.sh made, taking commands over its
+"""Real virtual machines: QEMU with what scripts/lib/make_vm_image made, taking commands over its
 serial console, which is QEMU's standard input and output.
 
 VirtualMachine is started through vmnet-run by an unprivileged user; vmnet-run's JSON line comes
