@@ -45,6 +45,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def session_lab():
     installation.install()
+    installation.install_sudoers_rule()
     with Lab() as lab:
         yield lab
 

@@ -1,6 +1,6 @@
 """vmnet-helper installed the ways its users install it, inside the lab's private /opt.
 
-/opt/vmnet-helper   what `cmake --install` lays out, with its sudoers rule in /etc/sudoers.d
+/opt/vmnet-helper   what `cmake --install` lays out
 /opt/vmnet-setuid   a copy with the setuid bit
 /opt/vmnet-caps     a copy with file capabilities
 """
@@ -55,17 +55,20 @@ WAYS = (ROOT, ROOT_FOR_ALICE, SUDO, SETUID_COPY, CAPABLE_COPY)
 
 
 def install():
-    """Installs all copies from the release build."""
+    """Installs all copies from the release build; no sudo is needed for any of them."""
     run("cmake", "--install", BUILD, "--prefix", PREFIX)
-    rules = PREFIX / "share" / "doc" / "vmnet-helper" / "sudoers.d"
-    for rule in rules.iterdir() if rules.is_dir() else ():
-        installed = pathlib.Path("/etc/sudoers.d") / rule.name
-        shutil.copy(rule, installed)
-        installed.chmod(0o440)
     for copy in (SETUID, CAPABLE):
         shutil.copytree(PREFIX / "bin", copy / "bin")
     (SETUID / "bin" / "vmnet-helper").chmod(0o4755)
     set_capabilities(CAPABLE / "bin" / "vmnet-helper", CAPABILITIES)
+
+
+def install_sudoers_rule():
+    """The delivered rule, for the SUDO way."""
+    for rule in (PREFIX / "share" / "doc" / "vmnet-helper" / "sudoers.d").iterdir():
+        installed = pathlib.Path("/etc/sudoers.d") / rule.name
+        shutil.copy(rule, installed)
+        installed.chmod(0o440)
 
 
 def set_capabilities(path, names):
