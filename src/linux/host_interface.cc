@@ -88,7 +88,8 @@ Status LinuxInterface::adopt(UniqueFd device) {
 void LinuxInterface::describe() {
   description_.interface_id = facts_.interface_id;
   description_.mac = facts_.vm_mac;
-  description_.max_packet_size = max_frame_size(config_);
+  description_.mtu = facts_.mtu;
+  description_.max_packet_size = max_frame_size(config_, facts_.mtu);
   description_.addresses = facts_.addresses;
   description_.nat66_prefix = facts_.ipv6_prefix;
   description_.ip_address = facts_.vm_address;

@@ -186,7 +186,7 @@ Result<std::unique_ptr<HostInterface>> start_with_files(const NetworkConfig& con
   Description description = describe(parts->interface->parameters(), id, random_mac());
   // vmnet's frames are cut to what the VM takes.
   description.max_packet_size =
-      std::min<uint64_t>(description.max_packet_size, max_frame_size(config));
+      std::min<uint64_t>(description.max_packet_size, max_frame_size(config, description.mtu));
   if (parts->named_network) {
     description.named_network = parts->named_network;
     description.addresses.reset();

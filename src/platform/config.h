@@ -2,6 +2,7 @@
 // read. Filled by helper/options, in one place, so that a back end meets no half-valid request.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,9 +66,10 @@ inline constexpr size_t kMaxOffloadFrameSize = 65550;
 // So many frames are taken from an end of the cable at a time.
 inline constexpr size_t kBatchFrames = 64;
 
-// The largest frame that may cross the VM's socket under `config`.
-inline size_t max_frame_size(const NetworkConfig& config) {
-  return config.enable_tso ? kMaxOffloadFrameSize : kMaxFrameSize;
+// The largest frame that may cross the VM's socket under `config`, in a network of that MTU.
+inline size_t max_frame_size(const NetworkConfig& config, size_t mtu) {
+  if (config.enable_tso) return kMaxOffloadFrameSize;
+  return std::min(mtu + kEthernetHeaderSize, kMaxOffloadFrameSize);
 }
 
 }  // namespace vmnet

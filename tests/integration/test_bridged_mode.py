@@ -1,5 +1,7 @@
 """Bridged mode: a VM on the network of an existing bridge, or of a plain NIC through macvtap."""
 
+import json
+
 import pytest
 from scapy.layers.l2 import Ether
 
@@ -164,6 +166,73 @@ def test_kill_leaves_nothing_after_the_next_life(host, plug_either, victims):
         assert wait_until(lambda: device not in host.links())
     plug_either(BRIDGED, f"--shared-interface={UPLINK}").helper.stop()
     assert device not in host.links()
+
+
+def link_of(host, name):
+    return json.loads(host.run("ip", "-d", "-j", "link", "show", name).stdout)[0]
+
+
+@pytest.fixture(params=["with the uplink", "alone"])
+def jumbo_bridge(host, request):
+    """A bridge as people make it: its MAC and MTU are those of its ports, or nobody's."""
+    host.ip("link add br-own type bridge", "link set br-own addrgenmode none",
+            "link add nic0 type veth peer name nic1", "link set nic0 mtu 9000",
+            "link set nic1 mtu 9000 addrgenmode none up")
+    if request.param == "with the uplink":
+        host.ip("link set nic0 master br-own")
+    else:
+        host.ip("link set br-own mtu 9000")
+    host.ip("link set nic0 addrgenmode none up", "link set br-own up")
+    yield "br-own"
+    host.ip("link del br-own", "link del nic0")
+
+
+def test_the_users_bridge_stays_as_it_is(host, jumbo_bridge, plug_either):
+    """Its MAC is the host's in the network, and its MTU the network's, whoever joins and leaves."""
+    before = link_of(host, jumbo_bridge)
+    assert before["mtu"] == 9000
+    guests = [plug_either(BRIDGED, f"--shared-interface={jumbo_bridge}") for _ in range(3)]
+    for guest in [None, *guests]:
+        if guest:
+            guest.helper.stop()
+        after = link_of(host, jumbo_bridge)
+        assert (after["address"], after["mtu"]) == (before["address"], before["mtu"])
+
+
+def test_the_bridge_follows_its_other_ports(host, lan, plug_either):
+    """A larger MTU of the NIC reaches the bridge while a VM is there, as without one."""
+    guest = plug_either(BRIDGED, f"--shared-interface={lan}")
+    host.ip(f"link set {UPLINK} mtu 1400")
+    assert link_of(host, lan)["mtu"] == 1400
+    host.ip(f"link set {UPLINK} mtu 9000")
+    assert link_of(host, lan)["mtu"] == 9000
+    guest.helper.stop()
+    host.ip(f"link set {UPLINK} mtu 1500")
+
+
+@pytest.mark.parametrize("kind", ["bridge", "NIC"])
+def test_mtu_of_the_network(lab, lan_or_nic, plug_either, kind):
+    """It is told, and frames up to it pass both ways."""
+    shared = lan_or_nic(kind, 9000)
+    guest = plug_either(BRIDGED, f"--shared-interface={shared}")
+    assert guest.helper.json["vmnet_mtu"] == 9000
+    assert guest.helper.json["vmnet_max_packet_size"] == 9014
+    on_the_lan(guest)
+    guest.ping(INTERNET.router, size=9000 - 28)
+    guest.helper.stop()
+
+
+@pytest.fixture
+def lan_or_nic(lab, request):
+    """Gives the uplink an MTU: make(kind, mtu) returns what is shared, a bridge with it or itself."""
+    def make(kind, mtu):
+        lab.host.ip(f"link set {UPLINK} mtu {mtu}")
+        lab.internet.ip(f"link set uplink1 mtu {mtu}")
+        return request.getfixturevalue("lan") if kind == "bridge" else UPLINK
+
+    yield make
+    lab.host.ip(f"link set {UPLINK} mtu 1500")
+    lab.internet.ip("link set uplink1 mtu 1500")
 
 
 def test_loopback_is_refused(host):

@@ -47,6 +47,13 @@ Mac vm_mac(const Uuid& interface_id) {
   return mac;
 }
 
+Mac port_mac(const Uuid& interface_id) {
+  Mac mac;
+  std::ranges::copy(kPortMacPrefix, mac.bytes.begin());
+  put_low_bytes<3>(mixed_hash(as_text(interface_id)), mac.bytes.data() + kPortMacPrefix.size());
+  return mac;
+}
+
 uint32_t preferred_address_index(const Uuid& interface_id, uint32_t pool_size) {
   // Other bits than the MAC's, so that a clash of one is no clash of the other.
   std::string salted = "address ";

@@ -28,6 +28,12 @@ inline constexpr std::array<uint8_t, 2> kVmMacPrefix = {0x76, 0x6d};
 bool is_vm_mac(const Mac& mac);
 Mac vm_mac(const Uuid& interface_id);
 
+// The MAC of the host's end of a VM's cable, a bridge's port: of the highest there are, since a
+// bridge whose MAC was not set by hand takes the lowest of its ports'
+// (br_stp_recalculate_bridge_id).
+inline constexpr std::array<uint8_t, 3> kPortMacPrefix = {0xfe, 0xff, 0xff};
+Mac port_mac(const Uuid& interface_id);
+
 // A virtual router's (RFC 5798: VRRP, for IPv4 and IPv6; CARP has the same): whichever of its
 // machines is up has it, so none can keep it.
 bool is_virtual_router_mac(const Mac& mac);

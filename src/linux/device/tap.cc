@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/if_tun.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -44,14 +45,27 @@ Status set_offload(int fd, TapOffload offload) {
 
 Status attach_as_tap(int fd, ifreq& request) {
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-  if (ioctl(fd, TUNSETIFF, &request) != 0) {
-    return fail_errno("cannot create a TAP device (TUNSETIFF)", errno);
-  }
+  if (ioctl(fd, TUNSETIFF, &request) == 0) return {};
+  return fail_errno("cannot create a TAP device (TUNSETIFF)", errno);
+}
+
+Status set_header_size(int fd) {
   int size = kTapHeaderSize;
   if (ioctl(fd, TUNSETVNETHDRSZ, &size) != 0) {
     return fail_errno("cannot set the TAP's header size (TUNSETVNETHDRSZ)", errno);
   }
   return {};
+}
+
+// udev gives a device whose MAC is the kernel's random one another (systemd.link(5),
+// MACAddressPolicy), and leaves one alone whose MAC was set (addr_assign_type 3): so it is set
+// before anything else is done, while udev still has the device's event to read.
+Status set_mac(int fd, ifreq request, const Mac& mac) {
+  request.ifr_hwaddr = {};
+  request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  std::ranges::copy(mac.bytes, request.ifr_hwaddr.sa_data);
+  if (ioctl(fd, SIOCSIFHWADDR, &request) == 0) return {};
+  return fail_errno("cannot set the TAP's MAC address (SIOCSIFHWADDR)", errno);
 }
 
 // The value of "KEY=" in a uevent: strings one after the other, each with its NUL.
@@ -104,7 +118,7 @@ Result<dev_t> wait_for_node(NetlinkSocket& uevents, int index) {
 
 }  // namespace
 
-Result<UniqueFd> create_tap(const std::string& name, TapOffload offload) {
+Result<UniqueFd> create_tap(const std::string& name, const Mac& mac, TapOffload offload) {
   UniqueFd fd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!fd.valid()) {
     return fail_errno("cannot open /dev/net/tun", errno,
@@ -113,6 +127,8 @@ Result<UniqueFd> create_tap(const std::string& name, TapOffload offload) {
   ifreq request{};
   name.copy(request.ifr_name, IFNAMSIZ - 1);
   if (auto attached = attach_as_tap(fd.get(), request); !attached) return pass(attached);
+  if (auto set = set_mac(fd.get(), request, mac); !set) return pass(set);
+  if (auto set = set_header_size(fd.get()); !set) return pass(set);
   if (auto set = set_offload(fd.get(), offload); !set) return pass(set);
   return fd;
 }
@@ -151,6 +167,7 @@ Result<UniqueFd> open_macvtap(NetlinkSocket& uevents, int index, TapOffload offl
   if (!fd.valid()) return fail_errno("cannot open the macvtap device", open_error);
   ifreq request{};
   if (auto attached = attach_as_tap(fd.get(), request); !attached) return pass(attached);
+  if (auto set = set_header_size(fd.get()); !set) return pass(set);
   if (auto set = set_offload(fd.get(), offload); !set) return pass(set);
   return fd;
 }

@@ -25,9 +25,12 @@ inline constexpr int kTapHeaderSize = 12;
 // What the kernel may leave to us on a TAP: unfinished checksums and unsplit segments.
 enum class TapOffload { kOff, kOn };
 
-// Creates the TAP `name`, which no device has, down. It vanishes with its descriptor.
-// ROOT: opens /dev/net/tun; the name is ours, numbered.
-Result<UniqueFd> create_tap(const std::string& name, TapOffload offload);
+// Creates the TAP `name`, which no device has, with that MAC, down. It vanishes with its
+// descriptor. ROOT: opens /dev/net/tun; the name is ours, numbered.
+Result<UniqueFd> create_tap(const std::string& name, const Mac& mac, TapOffload offload);
+
+// The largest MTU of a TAP (drivers/net/tun.c: MAX_MTU).
+inline constexpr uint32_t kMaxTapMtu = 65535 - 14;
 
 // Whether the kernel behind a TAP or macvtap with TapOffload::kOn takes and brings segments of UDP
 // (Linux 6.2). Needs no privilege.

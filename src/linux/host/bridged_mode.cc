@@ -1,6 +1,7 @@
 // Bridged mode: the VM on a network that is not ours, as a port of the user's bridge or, on a plain
 // NIC, through a macvtap.
 
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
@@ -13,6 +14,30 @@
 #include "wire/split.h"
 
 namespace vmnet {
+namespace {
+
+bool has_ports_of_others(const Link& bridge, const NetworkState& state) {
+  return std::ranges::any_of(state.links, [&bridge](const Link& link) {
+    return link.master == bridge.index && !is_own_vm_device(link);
+  });
+}
+
+// A bridge whose MAC was not set by hand takes the lowest of its ports', and with the last port
+// none. Ours is among the highest; but where it would be the lowest all the same the bridge is told
+// to keep the MAC that it has.
+Status keep_bridge_mac(NetlinkSocket& netlink, const Link& bridge, const NetworkState& state) {
+  if (has_ports_of_others(bridge, state)) return {};
+  // ROOT: the MAC that the bridge has.
+  return set_link_mac(netlink, bridge.index, bridge.mac);
+}
+
+// A bridge whose MTU was not set by hand takes the least of its ports': never ours, unless there is
+// no other.
+uint32_t port_mtu(const Link& bridge, const NetworkState& state) {
+  return has_ports_of_others(bridge, state) ? kMaxTapMtu : std::min(bridge.mtu, kMaxTapMtu);
+}
+
+}  // namespace
 
 Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
   const Link* link = find_link(state.links, config_.shared_interface);
@@ -28,6 +53,9 @@ Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
   if (link->kind == "bridge") {
     bridge_ = link->index;
     bridge_name_ = link->name;
+    facts_.mtu = link->mtu;
+    if (auto kept = keep_bridge_mac(netlink_, *link, state); !kept) return kept;
+    port_mtu_ = port_mtu(*link, state);
     return attach_tap();
   }
   if (!link->ethernet || link->name == "lo") {
@@ -54,6 +82,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   facts_.device_index = device_;
   name->copy(facts_.device.data(), facts_.device.size() - 1);
   facts_.is_macvtap = true;
+  facts_.mtu = lower.mtu;  // which a macvtap inherits
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};

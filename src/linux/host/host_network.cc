@@ -203,7 +203,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 Status HostNetwork::attach_tap() {
   auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
   if (!name) return pass(name);
-  auto tap = create_tap(*name, device_offload());
+  auto tap = create_tap(*name, port_mac(facts_.interface_id), device_offload());
   if (!tap) return pass(tap);
   auto index = find_index(netlink_, *name);
   if (!index) return pass(index);
@@ -216,6 +216,8 @@ Status HostNetwork::attach_tap() {
   name->copy(facts_.device.data(), facts_.device.size() - 1);
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
+  // Also where it is the usual one: udev's files may give every new device another.
+  if (auto set = set_link_mtu(netlink_, device_, port_mtu_); !set) return set;
   VmRecord vm{.interface_id = facts_.interface_id,
               .mac = facts_.vm_mac,
               .address = facts_.vm_address,

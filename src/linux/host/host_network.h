@@ -37,6 +37,7 @@ struct InterfaceFacts {
   std::optional<Ipv4> vm_address;
   std::array<char, 16> device{};
   int device_index = 0;
+  uint32_t mtu = kMtu;  // of the VM's network
   bool is_macvtap = false;
 };
 static_assert(std::is_trivially_copyable_v<InterfaceFacts>);
@@ -94,6 +95,7 @@ class HostNetwork {
   Status attach_macvtap(const Link& lower);
   Status enable_uplinks();
   Status watch();
+  Status ensure_port_mac();
   Status watch_device();
   RuleConfig rule_config() const;
   TapOffload device_offload() const;
@@ -114,12 +116,12 @@ class HostNetwork {
   int bridge_ = 0;
   std::string bridge_name_;
   int device_ = 0;
+  uint32_t port_mtu_ = kMtu;  // of the TAP: what the bridge may make its own
   UniqueFd device_fd_;
   std::optional<HelperRules> rules_;
   std::optional<NetlinkSocket> route_events_;
   std::optional<MacEvents> mac_events_;
   std::optional<DeviceEvents> device_events_;
-  Mac device_mac_;  // where device_events_ are watched
 };
 
 }  // namespace vmnet

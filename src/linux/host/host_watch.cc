@@ -7,6 +7,7 @@
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
+#include "linux/device/identity.h"
 #include "linux/host/firewall_check.h"
 #include "linux/host/host_network.h"
 #include "linux/netlink/links.h"
@@ -21,9 +22,8 @@ constexpr std::chrono::milliseconds kLockTry{50};
 
 Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
-  if (config_.hand_over_device) {
-    if (auto watched = watch_device(); !watched) return watched;
-  }
+  Status right = config_.hand_over_device ? watch_device() : ensure_port_mac();
+  if (!right) return right;
   auto macs = MacEvents::watch(device_);
   if (!macs) return pass(macs);
   mac_events_.emplace(std::move(*macs));
@@ -37,13 +37,22 @@ Status HostNetwork::watch() {
   return {};
 }
 
-// Before the VM has the device: what its MAC is now is right.
+// udev may have been quicker than create_tap().
+Status HostNetwork::ensure_port_mac() {
+  auto link = find_link(netlink_, device_);
+  if (!link) return pass(link);
+  const Mac mac = port_mac(facts_.interface_id);
+  if (link->mac == mac) return {};
+  return set_link_mac(netlink_, device_, mac);
+}
+
+// Before the VM has the device.
 Status HostNetwork::watch_device() {
   auto events = DeviceEvents::watch(device_, DeviceEvent::kChanged);
   if (!events) return pass(events);
-  auto link = find_link(netlink_, device_);
-  if (!link) return pass(link);
-  device_mac_ = link->mac;
+  // What came until now was not the VM's doing.
+  if (auto ensured = ensure_port_mac(); !ensured) return ensured;
+  events->read([](const Mac&) {});
   device_events_.emplace(std::move(*events));
   return {};
 }
@@ -51,9 +60,10 @@ Status HostNetwork::watch_device() {
 // A bridge makes the MAC of a port an address of its own, in place of whose it is, and no rule sees
 // it (br_fdb_changeaddr, Linux 6.18).
 bool HostNetwork::read_device_events() {
+  const Mac right = port_mac(facts_.interface_id);
   bool changed = false;
   bool complete = device_events_->read(
-      [this, &changed](const Mac& mac) { changed = changed || mac != device_mac_; });
+      [&changed, right](const Mac& mac) { changed = changed || mac != right; });
   if (complete && !changed) return false;
   log_error("network", "the VM has changed the MAC address of {}, which it may not: taken away",
             facts_.device.data());

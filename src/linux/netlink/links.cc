@@ -76,6 +76,9 @@ Link parse_link(const nlmsghdr* message) {
       case IFLA_ADDRESS:
         link.mac = mac_of(attribute);
         break;
+      case IFLA_MTU:
+        link.mtu = mnl_attr_get_u32(attribute);
+        break;
       case IFLA_OPERSTATE:
         link.operational = mnl_attr_get_u8(attribute) == IF_OPER_UP;
         break;
@@ -204,6 +207,20 @@ Status limit_segments(NetlinkSocket& netlink, int index, uint32_t segments) {
   message.add_family_header<ifinfomsg>()->ifi_index = index;
   message.put_u32(IFLA_GSO_MAX_SEGS, segments);
   return netlink.request(message, fmt::format("cannot limit the segments of device {}", index));
+}
+
+Status set_link_mac(NetlinkSocket& netlink, int index, const Mac& mac) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  message.put_bytes(IFLA_ADDRESS, mac.bytes.data(), mac.bytes.size());
+  return netlink.request(message, fmt::format("cannot set the MAC address of device {}", index));
+}
+
+Status set_link_mtu(NetlinkSocket& netlink, int index, uint32_t mtu) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  message.put_u32(IFLA_MTU, mtu);
+  return netlink.request(message, fmt::format("cannot set the MTU of device {}", index));
 }
 
 Status set_link_up(NetlinkSocket& netlink, int index) {

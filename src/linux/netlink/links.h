@@ -23,6 +23,7 @@ struct Link {
   std::string kind;   // "bridge", "tun", "macvtap", ...; empty for a hardware device
   std::string alias;  // as set by `ip link set alias`, empty where none
   Mac mac;
+  uint32_t mtu = 0;
   int master = 0;         // index of the bridge that this device is a port of, else 0
   bool ethernet = false;  // ARPHRD_ETHER
   bool up = false;
@@ -63,6 +64,9 @@ Status forbid_automatic_address(NetlinkSocket& netlink, int index);
 
 // Makes the kernel cut what is sent to a device into frames of at most so many segments.
 Status limit_segments(NetlinkSocket& netlink, int index, uint32_t segments);
+
+Status set_link_mac(NetlinkSocket& netlink, int index, const Mac& mac);
+Status set_link_mtu(NetlinkSocket& netlink, int index, uint32_t mtu);
 
 Status set_link_up(NetlinkSocket& netlink, int index);
 Status set_link_down(NetlinkSocket& netlink, int index);
