@@ -71,6 +71,11 @@ install(FILES packaging/completion/vmnet-helper.fish packaging/completion/vmnet-
 if(VMNET_PLATFORM STREQUAL "linux")
   install_for_prefix(packaging/systemd/vmnet-helper@.service.in ${CMAKE_INSTALL_DOCDIR}/systemd/system)
   install_for_prefix(packaging/systemd/user/vmnet-helper@.service.in ${CMAKE_INSTALL_DOCDIR}/systemd/user)
+  # A distribution's package puts them where their readers are, install.sh in /etc.
+  install(FILES packaging/network/60-vmnet-helper.link packaging/network/60-vmnet-helper.network
+          DESTINATION ${CMAKE_INSTALL_DOCDIR}/systemd/network)
+  install(FILES packaging/network/60-vmnet-helper.conf
+          DESTINATION ${CMAKE_INSTALL_DOCDIR}/NetworkManager/conf.d)
 else()
   install(FILES packaging/macos/vmnet-helper.entitlements DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install_for_prefix(packaging/macos/vmnet-helper.plist ${CMAKE_INSTALL_DOCDIR}/launchd)

@@ -10,8 +10,11 @@ prefix=/opt/vmnet-helper
 parent=/opt
 new_stage=$parent/.vmnet-helper.new
 rule=/etc/sudoers.d/vmnet-helper
+# What tells udev, networkd and NetworkManager to leave our devices alone (Linux).
+manager_files='systemd/network/60-vmnet-helper.link systemd/network/60-vmnet-helper.network
+  NetworkManager/conf.d/60-vmnet-helper.conf'
 # What undo() has to remove or to put back.
-work='' stage='' made_parent='' placing='' rule_placing=''
+work='' stage='' made_parent='' placing='' rule_placing='' managers_placing=''
 
 # A reader that has gone does not end an installation in its middle.
 say() { printf '%s\n' "$*" 2> /dev/null || :; }
@@ -280,6 +283,29 @@ install_rule() {
     say "note: there is no group $group yet: groupadd --system $group"
 }
 
+# Each where its reader is: no folder is made for it. What was there of an older release is kept until the end.
+install_manager_files() {
+  [ "$(uname -s)" = Linux ] || return 0
+  managers_placing=yes
+  for file in $manager_files; do
+    [ -d "/etc/${file%/*}" ] && [ -f "$prefix/share/doc/vmnet-helper/$file" ] || continue
+    [ ! -e "/etc/$file" ] || $as_root cp -p "/etc/$file" "$stage/${file##*/}"
+    $as_root install -m 644 -o 0 -g 0 "$prefix/share/doc/vmnet-helper/$file" "/etc/$file" ||
+      fail "/etc/$file cannot be written"
+    say "installed /etc/$file"
+  done
+}
+
+put_manager_files_back() {
+  for file in $manager_files; do
+    if [ -e "$stage/${file##*/}" ]; then
+      $as_root mv -f "$stage/${file##*/}" "/etc/$file"
+    else
+      $as_root rm -f "/etc/$file"
+    fi
+  done
+}
+
 put_rule_back() {
   $as_root rm -f "$rule.new"
   if [ -e "$stage/rule" ]; then $as_root mv -f "$stage/rule" "$rule"; else $as_root rm -f "$rule"; fi
@@ -290,6 +316,7 @@ undo() {
   status=$?
   trap - EXIT HUP INT TERM
   if [ "$status" != 0 ]; then
+    [ -z "$managers_placing" ] || put_manager_files_back
     [ -z "$rule_placing" ] || put_rule_back
     [ -z "$placing" ] || $as_root rm -rf "$prefix"
     [ -z "$stage" ] || [ ! -e "$stage/old" ] || $as_root mv "$stage/old" "$prefix"
@@ -320,6 +347,7 @@ install_release() {
   unpack
   place
   if [ "$sudoers" = 1 ]; then install_rule; else say "no sudoers rule installed"; fi
+  install_manager_files
 }
 
 uninstall() {
@@ -327,7 +355,9 @@ uninstall() {
   removed=no
   made_parent=no
   [ ! -e "$prefix/share/doc/vmnet-helper/made-parent" ] || made_parent=yes
-  for path in "$rule" "$rule.new" "$prefix" "$new_stage"; do
+  set -- "$rule" "$rule.new" "$prefix" "$new_stage"
+  for file in $manager_files; do set -- "$@" "/etc/$file"; done
+  for path; do
     $as_root test -e "$path" || $as_root test -L "$path" || continue
     if [ "$path" = "$rule" ] && ! is_ours_or_absent "$rule"; then
       say "left $rule: it belongs to another installation"

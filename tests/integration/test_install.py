@@ -15,6 +15,9 @@ from support.lab import REPOSITORY, WORK, run
 
 PREFIX = pathlib.Path("/opt/vmnet-helper")
 RULE = pathlib.Path("/etc/sudoers.d/vmnet-helper")
+MANAGER_FILES = [pathlib.Path("/etc") / name for name in
+                 ("systemd/network/60-vmnet-helper.link", "systemd/network/60-vmnet-helper.network",
+                  "NetworkManager/conf.d/60-vmnet-helper.conf")]
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 TARBALL = f"vmnet-helper-v0.14.0-linux-{ARCHITECTURE}.tar.gz"
 
@@ -46,6 +49,9 @@ def release(tarball):
     rule = RULE.read_bytes()
     RULE.unlink()
     PREFIX.parent.chmod(0o755)  # the lab's is a tmpfs for all
+    made = [path.parent for path in MANAGER_FILES if not path.parent.exists()]
+    for path in MANAGER_FILES:
+        path.parent.mkdir(parents=True, exist_ok=True)
     folder = WORK / "release"
     folder.mkdir()
     shutil.copy(tarball, folder)
@@ -56,6 +62,10 @@ def release(tarball):
     shutil.rmtree(folder)
     shutil.move(kept, PREFIX)
     PREFIX.parent.chmod(0o1777)
+    for path in MANAGER_FILES:
+        path.unlink(missing_ok=True)
+    for path in made:
+        shutil.rmtree(path)
     RULE.write_bytes(rule)
     RULE.chmod(0o440)
 
@@ -72,12 +82,15 @@ def test_install_use_uninstall(release, host):
     assert f"installed {RULE}: members of the group kvm may start it" in told
     assert all(path.stat().st_uid == 0 for path in PREFIX.rglob("*"))
     assert RULE.stat().st_mode & 0o777 == 0o440
+    assert all(f"installed {path}" in told and path.stat().st_mode & 0o777 == 0o644
+               for path in MANAGER_FILES)
     with Helper(host, way=SUDO) as helper:
         assert helper.json["ip_address"].startswith("192.168.64.")
         helper.stop()
     assert wait_for_no_helper()
     told = install(release, "--uninstall").stdout
-    assert told == f"removed {RULE}\nremoved {PREFIX}\n"
+    assert told == f"removed {RULE}\nremoved {PREFIX}\n" + "".join(
+        f"removed {path}\n" for path in MANAGER_FILES)
     # sudo keeps records of its own in /run/sudo and /var/lib/sudo.
     left = snapshot.difference(before, snapshot.files(excluded))
     assert not [line for line in left.splitlines() if "vmnet" in line]
