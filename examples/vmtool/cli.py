@@ -12,7 +12,7 @@ from . import ssh
 from .address import parse_address
 from .disk import parse_size
 from .distributions import DISTRIBUTIONS
-from .drivers import ARCHITECTURES, DRIVERS, default_driver, host_arch
+from .drivers import ACCELERATORS, ARCHITECTURES, DRIVERS, default_driver, host_arch
 from .images import parse_checksum
 from .logs import show_logs
 from .machine import Machine, all_machines, check_name
@@ -111,6 +111,9 @@ def start_parser() -> Parser:
     this.add_argument("--connection", type=connection_kind, choices=CONNECTIONS, default="fd",
                       help="fd: a socketpair; socket: a socket of a name; run: vmnet-run; tap: "
                       "vmnet-run and the TAP itself (Linux). Default: %(default)s")
+    this.add_argument("--accel", choices=ACCELERATORS, default="auto",
+                      help="QEMU's: KVM, or by emulation (tcg). auto, the default: KVM where it works; a VM that says "
+                      "nothing on it for 20 s is started again by emulation")
     this.add_argument("--driver-command", metavar="PROGRAM", help="in place of the driver's own program")
     this.add_argument("--address", type=static_address, metavar="ADDR[/PREFIX]",
                       help="a static address instead of DHCP")

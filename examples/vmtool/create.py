@@ -94,6 +94,7 @@ def create(machine: Machine, arguments) -> Driver:
     check_image(arguments.image)
     size = arguments.disk_size or disk.parse_size(DEFAULT_DISK, "--disk-size")
     chosen = driver(arguments.driver, arguments.driver_command)
+    chosen.take_accelerator(arguments.accel)
     arch, firmware = arguments.arch or host_arch.name(), arguments.firmware or "auto"
     given = {name: getattr(arguments, name) for name in KEPT if getattr(arguments, name) is not None}
     machine.new_settings(**{**DEFAULTS, "user": first_user(arguments), **given},
@@ -130,6 +131,7 @@ def change(machine: Machine, arguments) -> Driver:
         if getattr(arguments, name) is not None:
             machine.settings[name] = getattr(arguments, name)
     chosen = driver(machine.settings["driver"], arguments.driver_command)
+    chosen.take_accelerator(arguments.accel)
     if chosen.disk_format == "raw" and machine.settings["disk_format"] != "raw":
         raise Failure(f"--driver {chosen.name} needs a raw disk and {machine.name} has "
                       f"{machine.settings['disk_format']}: take another name")

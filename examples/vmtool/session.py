@@ -4,10 +4,11 @@ it, in order, whatever ends it."""
 from __future__ import annotations
 
 import os
+import pathlib
 import shlex
 import time
 
-from . import address, network, seed, ssh
+from . import address, network, seed, silence, ssh
 from .create import change, create
 from .interrupts import INTERRUPTS, Interrupted
 from .machine import Machine
@@ -19,6 +20,14 @@ OTHER_SECONDS = 60  # after which a VM that is there is taken for one without ss
 SHUTDOWN_SECONDS = 90  # for a guest that was running
 EARLY_SECONDS = 10  # for one that was still booting and may not listen
 POLL = 0.25
+
+
+def boot_id() -> str:
+    """Of this machine's last boot, which may change what KVM can do; empty where there is no such thing."""
+    try:
+        return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def describe(interface: dict) -> str:
@@ -82,6 +91,8 @@ class Session:
             self.static = address.static_address(self.arguments.address, interface,
                                                  self.arguments.dns)
         seed.write(self.machine, mac, self.static, self.arguments.seed_dns())
+        if self.machine.settings.get("silent_on_kvm") == boot_id():
+            self.driver.give_up_kvm()
         step(self.driver.prepare(self.machine))
         command = self.driver.command(self.machine, self.connection.nic(mac))
         self.machine.path(f"{self.driver.name}.command").write_text(shlex.join(command) + "\n")
@@ -100,11 +111,14 @@ class Session:
 
     def wait_for_address(self) -> None:
         step("Waiting for the VM (Control+C stops it)")
-        fast = getattr(self.driver, "accelerator", "") != "tcg"
-        seconds = self.arguments.timeout or ANSWER_SECONDS[fast]
-        deadline, first_sign, found = time.monotonic() + seconds, None, None
+        seconds, deadline = self.time_to_answer()
+        watch = silence.SilenceWatch(self.machine.path("console.log"))
+        first_sign, found = None, None
         while True:
             self.check_alive()
+            if self.on_kvm_by_itself() and not first_sign and watch.is_long():
+                self.start_emulated()
+                seconds, deadline = self.time_to_answer()
             interface = self.connection.interface
             found = self.static.address if self.static else address.look_up(
                 interface, self.machine.name, interface["vmnet_mac_address"],
@@ -126,6 +140,29 @@ class Session:
             self.machine.note_run(address=found)
             ssh.write_config(self.machine, found)
             step(f"Virtual machine IP address: {found}")
+
+    def time_to_answer(self) -> tuple[int, float]:
+        """How long the VM has to answer, and until when."""
+        seconds = self.arguments.timeout or ANSWER_SECONDS[self.driver.accelerator != "tcg"]
+        return seconds, time.monotonic() + seconds
+
+    # KVM that begins and then hangs
+
+    def on_kvm_by_itself(self) -> bool:
+        return self.driver.accelerator == "kvm" and self.arguments.accel == "auto"
+
+    def start_emulated(self) -> None:
+        """Ends a VM that hangs on KVM, and its helper, and starts both again."""
+        step(f"The VM said nothing on KVM for {silence.SECONDS} s: starting it again by emulation, slow "
+             "(--accel kvm: stays with KVM)")
+        self.machine.settings["silent_on_kvm"] = boot_id()
+        self.machine.save()
+        self.vm.stop()
+        self.connection.stop()
+        for name in ("console.log", "driver.sock", "control.sock"):
+            self.machine.path(name).unlink(missing_ok=True)
+        self.start_helper()
+        self.start_vm()
 
     def wait_for_end(self) -> int:
         while not self.vm.ended():

@@ -18,7 +18,7 @@ from support.snapshot import wait_until
 pytestmark = pytest.mark.real_vm
 slow = pytest.mark.slow
 KEPT = {"vm.json", "disk.qcow2", "id_ed25519", "id_ed25519.pub", "host_key", "host_key.pub",
-        "known_hosts", "console.log", "helper.log", "driver.log"}
+        "known_hosts", "ssh.config", "qemu.command", "console.log", "helper.log", "driver.log"}
 
 
 # What works
@@ -104,7 +104,7 @@ def test_other_drivers(tool, folder, driver, connection):
     assert f"Starting {driver}: 1 CPU, 256 MB" in vm.lines
     vm.interrupt()
     assert vm.wait() == 0 and nothing_runs()
-    assert tool.files("small") == KEPT - {"disk.qcow2"} | {"disk.raw"}
+    assert tool.files("small") == KEPT - {"disk.qcow2", "qemu.command"} | {"disk.raw", f"{driver}.command"}
 
 
 @slow

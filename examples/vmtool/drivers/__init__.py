@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from .accelerator import CHOICES as ACCELERATORS
 from .base import Driver
 from .krunkit import Krunkit
 from .qemu import Qemu

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 
+from ..report import Failure
 from . import host_arch
 
+CHOICES = ("auto", "kvm", "tcg")
 PROBE_SECONDS = 1.5  # a tenth of a second does on KVM, and by emulation; broken, it takes four
 LAST_WORDS = b"No bootable device"
 
@@ -37,16 +39,35 @@ def bios_runs(program: str) -> bool:
             qemu.send_signal(signal.SIGKILL)
 
 
-def choose(program: str, arch: str) -> tuple[str, str]:
-    """QEMU's accelerator and what the user is told of it."""
+def why_no_kvm(arch: str) -> str:
+    """What keeps this user from KVM, as far as it shows without a try; empty where nothing does."""
     if arch != host_arch.name():
-        return "tcg", f"emulated, slow: this machine is not {arch}"
-    if sys.platform == "darwin":
-        return "hvf", "HVF"
+        return f"this machine is not {arch}"
+    if not os.path.exists("/dev/kvm"):
+        return "there is no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        reason = "there is no /dev/kvm" if not os.path.exists("/dev/kvm") else \
-            "you may not open /dev/kvm (group kvm)"
+        return "you may not open /dev/kvm (group kvm)"
+    return ""
+
+
+def check(wanted: str, arch: str) -> None:
+    """Fails where what the user wants cannot be."""
+    if wanted == "kvm" and (reason := why_no_kvm(arch)):
+        raise Failure(f"--accel kvm: {reason}")
+
+
+def choose(program: str, arch: str, wanted: str = "auto", hangs: bool = False) -> tuple[str, str]:
+    """QEMU's accelerator and what the user is told of it. `hangs`: this VM did on KVM."""
+    if wanted == "kvm":
+        return "kvm", "KVM"
+    if wanted == "tcg":
+        return "tcg", "emulated, slow: --accel tcg"
+    if arch == host_arch.name() and sys.platform == "darwin":
+        return "hvf", "HVF"
+    if reason := why_no_kvm(arch):
         return "tcg", f"emulated, slow: {reason}"
+    if hangs:
+        return "tcg", "emulated, slow: on KVM this VM said nothing (--accel kvm: tries again)"
     if arch == "x86_64" and not bios_runs(program):
         return "tcg", "emulated, slow: /dev/kvm is there but nothing runs on it"
     return "kvm", "KVM"

@@ -18,6 +18,16 @@ class Driver(ABC):
     install = ""
     disk_format = "raw"
     connections: tuple[str, ...] = ("fd", "socket", "run")
+    accelerator = ""  # what runs the VM, where the driver has a choice
+    accel = "auto"  # what the user wants of it
+
+    def give_up_kvm(self) -> None:
+        """This VM hangs on it, as far as was seen."""
+
+    def take_accelerator(self, wanted: str) -> None:
+        """Before require(). Fails where the driver has no choice."""
+        if wanted != "auto":
+            raise Failure(f"--accel {wanted}: QEMU's; {self.name} has the processor's own alone")
 
     def require(self, machine: Machine, connection: str) -> None:
         """Fails where this driver cannot run the VM here; before anything is made."""

@@ -57,20 +57,28 @@ class Qemu(Driver):
 
     def __init__(self):
         self.accelerator = "tcg"
+        self.kvm_hangs = False
         self.firmware: firmware.Firmware | None = None
+
+    def give_up_kvm(self) -> None:
+        self.kvm_hangs = True
+
+    def take_accelerator(self, wanted: str) -> None:
+        self.accel = wanted
 
     def require(self, machine: Machine, connection: str) -> None:
         arch = machine.settings["arch"]
         self.program = self.program or f"qemu-system-{arch}"
         self.install = f"{INSTALL[arch]}; macOS: brew install qemu"
         super().require(machine, connection)
+        accelerator.check(self.accel, arch)
         self.program = process.require(self.program, self.install)
         if machine.settings["firmware"] == "uefi":
             firmware.find(self.program, arch)
 
     def prepare(self, machine: Machine) -> str:
         arch = machine.settings["arch"]
-        self.accelerator, words = accelerator.choose(self.program, arch)
+        self.accelerator, words = accelerator.choose(self.program, arch, self.accel, self.kvm_hangs)
         by = ""
         if machine.settings["firmware"] == "uefi":
             self.firmware = firmware.find(self.program, arch)
