@@ -11,7 +11,8 @@ set(folders "${CMAKE_INSTALL_BINDIR}" "${CMAKE_INSTALL_DATADIR}/vmnet-helper/exa
     "${CMAKE_INSTALL_DOCDIR}/sudoers.d" "${CMAKE_INSTALL_MANDIR}/man1" "${CMAKE_INSTALL_MANDIR}/man8"
     "${completions}" "${zsh_functions}" "${fish_completions}")
 if(VMNET_PLATFORM STREQUAL "linux")
-  list(APPEND folders "${CMAKE_INSTALL_DOCDIR}/systemd/system" "${CMAKE_INSTALL_DOCDIR}/systemd/user")
+  list(APPEND folders "${CMAKE_INSTALL_DOCDIR}/systemd/system" "${CMAKE_INSTALL_DOCDIR}/systemd/user"
+       "${CMAKE_INSTALL_DOCDIR}/systemd/network" "${CMAKE_INSTALL_DOCDIR}/NetworkManager/conf.d")
 else()
   list(APPEND folders "${CMAKE_INSTALL_DOCDIR}/launchd")
 endif()
