@@ -5,12 +5,17 @@
 #include <cerrno>
 #include <filesystem>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/unique_fd.h"
 #include "platform/run_platform.h"
+#include "run/child_process.h"
 
 namespace vmnet {
 namespace {
@@ -64,6 +69,35 @@ bool needs_sudo(const HelperPrivileges& privileges) {
   return !privileges.capabilities_passed && (!by_file || privileges.mounted_nosuid);
 }
 
+std::string version_of(const std::string& program) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return {};
+  for (int end : ends) ::fcntl(end, F_SETFD, FD_CLOEXEC);
+  UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  sigset_t mask;
+  ::sigprocmask(SIG_BLOCK, nullptr, &mask);
+  auto pid = start_program({.arguments = {program, "--version"},
+                            .fds = {{.target = STDOUT_FILENO, .source = writer.get()},
+                                    {.target = STDERR_FILENO, .source = writer.get()}},
+                            .signal_mask = mask});
+  writer.reset();
+  if (!pid) return {};
+  std::string said(256, '\0');
+  std::size_t length = 0;
+  while (length < said.size()) {
+    ssize_t got = ::read(reader.get(), said.data() + length, said.size() - length);
+    if (got <= 0) break;
+    length += static_cast<std::size_t>(got);
+  }
+  reader.reset();
+  ::waitpid(*pid, nullptr, 0);
+  said.resize(length);
+  return said;
+}
+
+bool keeps_descriptors(std::string_view version) { return !version.starts_with("sudo-rs"); }
+
 Result<HelperCommand> helper_command(const std::string& helper,
                                      const std::vector<std::string>& arguments) {
   HelperCommand command;
@@ -74,6 +108,13 @@ Result<HelperCommand> helper_command(const std::string& helper,
           fmt::format("{} has no privilege to make a network and sudo is not installed; "
                       "install sudo or run vmnet-run as root",
                       helper));
+    }
+    if (!keeps_descriptors(version_of(*sudo))) {
+      return fail(
+          fmt::format("{} is sudo-rs, which cannot pass the VM's socket on (no --close-from); give "
+                      "{} the setuid bit or "
+                      "file capabilities, see docs/install.md",
+                      *sudo, helper));
     }
     command.through_sudo = true;
     command.arguments = {*sudo, "--non-interactive", "--close-from=4"};

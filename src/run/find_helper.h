@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/types.h>
@@ -31,13 +32,21 @@ HelperPrivileges read_helper_privileges(const std::string& helper);
 // Pure.
 bool needs_sudo(const HelperPrivileges& privileges);
 
+// What `program --version` prints, its first 256 bytes at most; empty where it cannot be run. Waits
+// for its end. Single-threaded processes only.
+std::string version_of(const std::string& program);
+
+// Whether a sudo that prints `version` keeps descriptors above 2 open for what it starts
+// (--close-from). sudo-rs, Ubuntu's from 25.10 on, does not. Pure.
+bool keeps_descriptors(std::string_view version);
+
 struct HelperCommand {
   std::vector<std::string> arguments;
   bool through_sudo = false;
 };
 
 // The command that starts `helper` with the VM's socket as descriptor 3: through sudo where that is
-// needed, an error where it is needed and not installed.
+// needed, an error where it is needed and not installed, or is one that cannot pass the socket on.
 Result<HelperCommand> helper_command(const std::string& helper,
                                      const std::vector<std::string>& arguments);
 
