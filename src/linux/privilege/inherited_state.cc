@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/ioprio.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
 #include <sys/personality.h>
@@ -76,8 +75,10 @@ void reset_scheduling() {
   CPU_ZERO(&every);
   for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) CPU_SET(cpu, &every);
   sched_setaffinity(0, sizeof(every), &every);
-  const int ordinary = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_NONE, 0);
-  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, ordinary);
+  // IOPRIO_WHO_PROCESS and IOPRIO_CLASS_NONE: newer <linux/ioprio.h> is no C++, it has a parameter `class`.
+  constexpr int kWhoProcess = 1;
+  constexpr int kOrdinary = 0;
+  syscall(SYS_ioprio_set, kWhoProcess, 0, kOrdinary);
   // Not 0, the default of this process: that is what it inherited.
   constexpr unsigned long kUsualSlack = 50'000;  // nanoseconds
   prctl(PR_SET_TIMERSLACK, kUsualSlack, 0, 0, 0);
