@@ -75,7 +75,8 @@ void reset_scheduling() {
   CPU_ZERO(&every);
   for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) CPU_SET(cpu, &every);
   sched_setaffinity(0, sizeof(every), &every);
-  // IOPRIO_WHO_PROCESS and IOPRIO_CLASS_NONE: newer <linux/ioprio.h> is no C++, it has a parameter `class`.
+  // IOPRIO_WHO_PROCESS and IOPRIO_CLASS_NONE: newer <linux/ioprio.h> is no C++, it has a parameter
+  // `class`.
   constexpr int kWhoProcess = 1;
   constexpr int kOrdinary = 0;
   syscall(SYS_ioprio_set, kWhoProcess, 0, kOrdinary);
