@@ -13,6 +13,8 @@ from vmtool.report import Failure
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ user@host"
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: another user's id")
+
 
 @pytest.fixture
 def example(tmp_path):
@@ -124,6 +126,7 @@ def test_creation_that_was_killed(example):
     assert not folder.exists()
 
 
+@needs_root
 def test_user_without_a_home(example):
     """As a service or a container runs it: no HOME, no entry in /etc/passwd."""
     done = subprocess.run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "/usr/bin/python3",
@@ -133,6 +136,7 @@ def test_user_without_a_home(example):
         1, "", "example: no home folder is known: set HOME, or VMNET_HOME to where VMs are to be\n")
 
 
+@needs_root
 def test_vm_that_cannot_be_removed():
     """As one that was made through sudo: "Deleted" was said, and it was still there."""
     with tempfile.TemporaryDirectory(dir="/tmp") as home:
