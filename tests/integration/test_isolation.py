@@ -79,11 +79,13 @@ def test_the_gateway_answers_who_asked(plug_either):
     """Neither to the MAC that ARP names nor to the owner of the address in whose name is asked."""
     first, second = pair(plug_either, (ISOLATED,), (ISOLATED,))
     advertised = [guest.autoconfigure()[ICMPv6NDOptPrefixInfo].prefix for guest in (first, second)]
-    gateway, second.ip6 = advertised[0] + "1", advertised[0][:-1] + "abcd:ef01:2345:6789"
-    router = second.neighbour(gateway)
-    second.ping6(gateway, router)
-    first.send(Ether(dst=router, src=first.mac) / IPv6(src=second.ip6, dst=gateway) /
-               ICMPv6EchoRequest(data=b"reflected"))
+    gateway, others_gateway = (prefix + "1" for prefix in advertised)
+    second.ip6 = advertised[1][:-1] + "abcd:ef01:2345:6789"
+    router = second.neighbour(others_gateway)
+    second.ping6(others_gateway, router)
+    for target in (gateway, others_gateway):
+        first.send(Ether(dst=router, src=first.mac) / IPv6(src=second.ip6, dst=target) /
+                   ICMPv6EchoRequest(data=b"reflected"))
     first.send(Ether(dst=router, src=first.mac) / IPv6(src=first.ip6, dst=gateway, hlim=255) /
                ICMPv6ND_NS(tgt=gateway) / ICMPv6NDOptSrcLLAddr(lladdr=second.mac))
     first.send(Ether(dst=router, src=first.mac) / IPv6(src=first.ip6, dst=gateway) /
@@ -92,7 +94,7 @@ def test_the_gateway_answers_who_asked(plug_either):
                ARP(op=1, hwsrc=second.mac, psrc=first.ip, pdst=first.gateway))
     first.send(first.packet_to(first.gateway, ICMP() / b"reflected", first.gateway_mac))
     second.expect_none(lambda p: b"reflected" in bytes(p), what="an answer for the other VM")
-    second.ping6(gateway, router)
+    second.ping6(others_gateway, router)
 
 
 @pytest.fixture
@@ -104,7 +106,6 @@ def absent(host, plug_either):
         router = guest.autoconfigure()
         guest.gateway6 = router[ICMPv6NDOptPrefixInfo].prefix + "1"
     second.helper.stop()
-    host.run("ip", "neigh", "flush", "dev", "vmnet-shared0")
     return first, second, lambda: plug_either(*options)
 
 
@@ -125,9 +126,12 @@ def test_a_mac_named_in_its_absence_leads_to_no_vm(absent):
 def test_an_address_used_in_its_absence_leads_to_its_vm(host, absent):
     first, second, come_back = absent
     for address in (second.ip6, second.link_local):
-        first.neighbour(first.gateway6, source=address)
-    come_back()
-    for address in (second.ip6, second.link_local + "%vmnet-shared0"):
+        first.send(Ether(dst=first.gateway_mac, src=first.mac) /
+                   IPv6(src=address, dst=first.gateway6, hlim=255) /
+                   ICMPv6ND_NS(tgt=first.gateway6) / ICMPv6NDOptSrcLLAddr(lladdr=first.mac))
+    second = come_back()
+    device = second.helper.json["host_interface"]
+    for address in (second.ip6, f"{second.link_local}%{device}"):
         host.run("ping", "-c", "1", "-W", "1", address, check=False)
     first.expect_none(lambda p: ICMPv6EchoRequest in p, what="a packet for the other VM")
 

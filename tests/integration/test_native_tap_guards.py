@@ -68,9 +68,14 @@ def test_flush_of_the_ruleset_spares_the_living(host, plug_tap):
     """A firewall's reload, while the keeper lives."""
     guest = plug_tap()
     guest.dhcp()
-    rules = host.run("nft", "--stateless", "list", "ruleset").stdout
+    device = guest.helper.json["host_interface"]
+
+    def tables():
+        return sorted(host.run("nft", "list", "tables").stdout.splitlines())
+    own, all_tables = host.run("nft", "--stateless", "list", "table", "netdev", device).stdout, tables()
     host.run("nft", "flush", "ruleset")
-    assert host.run("nft", "--stateless", "list", "ruleset").stdout == rules
+    assert host.run("nft", "--stateless", "list", "table", "netdev", device).stdout == own
+    assert wait_until(lambda: tables() == all_tables)
     guest.ping(INTERNET.web)
 
 

@@ -19,8 +19,7 @@ BOUND = 64
 FLOOD = 150
 SMALL = {}
 LARGE = {"subnet": "192.168.64.0/20"}
-BOUNDING_RULES = (r"(update @|meta protocol (ip6|ip|arp) .*goto |ip6? daddr .* goto ).*|"
-                  r"meta (pkttype host|protocol { ip, ip6 }) drop")
+BOUNDING_RULES = r".*update @vm_ipv[46].*|meta (pkttype host|protocol \{ ip, .*) drop"
 
 
 def address(base, number):

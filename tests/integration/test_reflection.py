@@ -1,7 +1,7 @@
-"""The host answers who asked: no VM makes it send another one anything, or has what is another's.
+"""The host answers who asked: no VM makes it send another one anything in the name of what that was given.
 
-What the host does for a VM follows from what it believes of addresses, and VMs tell it. So each claim
-is held against who had the address first, and what ARP says against who speaks.
+What the host does for a VM follows from what it believes of addresses, and VMs tell it. So what a VM says of
+a MAC or an address that was given to another is dropped; of an isolated VM all but its own.
 """
 import os
 
@@ -10,14 +10,14 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP
 
 from support import reflection_attacks as attacks
-from support.reflection_attacks import (CHOSEN_MAC, CLAIM_ATTACKS, ERROR_ATTACKS, GATEWAY, LINK_LOCAL,
-                                        MAC_ATTACKS, PRIVATE, STATIC, ULA, advert, host_reaches, send, take, use)
-from support.rules_lab import GATEWAY_LL, Rules, a_lab
+from support.reflection_attacks import (CHOSEN_MAC, ERROR_ATTACKS, GATEWAY, ISOLATED_ATTACKS, LINK_LOCAL,
+                                        NAME_ATTACKS, PRIVATE, STATIC, ULA, advert, host_reaches, send,
+                                        take, use)
+from support.rules_lab import GATEWAY_LL, a_lab
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and nftables")
 
 OPEN, ISOLATED = {}, {"isolation": "1"}
-PAIRS = {"from-isolated": (ISOLATED, OPEN), "to-isolated": (OPEN, ISOLATED)}
 FREE_ADDRESSES = [STATIC, PRIVATE, LINK_LOCAL]
 GATEWAYS = {PRIVATE: ULA, LINK_LOCAL: GATEWAY_LL + "%eth0"}
 
@@ -45,21 +45,28 @@ def lab():
         yield fresh
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("name", CLAIM_ATTACKS)
-def test_isolated_vms_keep_their_addresses(lab, name, pair):
-    attack, rules = CLAIM_ATTACKS[name]
-    lab.install(*PAIRS[pair])
+@pytest.mark.parametrize("name", NAME_ATTACKS)
+def test_answers_go_to_who_asked(lab, name):
+    attack, rules = NAME_ATTACKS[name]
+    lab.install(OPEN, OPEN)
     assert not attack(lab)
     lab.replace_rules(*rules)
     assert attack(lab)
 
 
-@pytest.mark.parametrize("name", MAC_ATTACKS)
-def test_answers_go_to_who_asked(lab, name):
-    """These rules are the same with isolation and without."""
-    attack, rules = MAC_ATTACKS[name]
-    lab.install(OPEN, OPEN)
+def test_an_open_vm_does_not_ask_as_an_isolated_one(lab):
+    attack, rules = NAME_ATTACKS["asks-as-given-ipv4"]
+    lab.install(OPEN, ISOLATED)
+    assert not attack(lab)
+    lab.replace_rules(*rules)
+    assert attack(lab)
+
+
+@pytest.mark.parametrize("other", [OPEN, ISOLATED], ids=["of-open", "of-isolated"])
+@pytest.mark.parametrize("name", ISOLATED_ATTACKS)
+def test_an_isolated_vm_asks_as_itself(lab, name, other):
+    attack, rules = ISOLATED_ATTACKS[name]
+    lab.install(ISOLATED, other)
     assert not attack(lab)
     lab.replace_rules(*rules)
     assert attack(lab)
@@ -68,16 +75,21 @@ def test_answers_go_to_who_asked(lab, name):
 @pytest.mark.parametrize("name", ERROR_ATTACKS)
 def test_errors_go_to_no_other_network(lab, name):
     attack, rules = ERROR_ATTACKS[name]
-    lab.install(ISOLATED, ISOLATED, ISOLATED)
+    lab.install(OPEN, OPEN, OPEN)
     assert not attack(lab)
     lab.replace_rules(*rules)
     assert attack(lab)
 
 
-@pytest.mark.parametrize("settings", [OPEN, ISOLATED], ids=["open", "isolated"])
+@pytest.mark.parametrize("name", ERROR_ATTACKS)
+def test_errors_of_an_isolated_vm_go_to_nobody_else(lab, name):
+    lab.install(ISOLATED, OPEN, OPEN)
+    assert not ERROR_ATTACKS[name][0](lab)
+
+
 @pytest.mark.parametrize("mac", [None, CHOSEN_MAC], ids=["given-mac", "chosen-mac"])
-def test_a_vm_may_use_any_free_address(lab, settings, mac):
-    lab.install(settings, settings)
+def test_a_vm_may_use_any_free_address(lab, mac):
+    lab.install(OPEN, OPEN)
     vm = lab.vms[0]
     if mac:
         vm.ns.run(f"ip link set eth0 address {mac}")
@@ -87,16 +99,22 @@ def test_a_vm_may_use_any_free_address(lab, settings, mac):
         vm.ns.run(f"ping -c 1 -W 1 -I {source} {GATEWAYS.get(address, GATEWAY)}")
 
 
-@pytest.mark.parametrize("address", FREE_ADDRESSES)
-def test_who_came_first_keeps_it_where_vms_are_isolated(lab, address):
+@pytest.mark.parametrize("mac", [None, CHOSEN_MAC], ids=["given-mac", "chosen-mac"])
+def test_an_isolated_vm_uses_its_address_and_its_prefix(lab, mac):
     lab.install(ISOLATED, ISOLATED)
-    first, second = lab.vms[:2]
-    use(lab, first, address)
-    take(second, address)
-    second.ns.run(f"ping -c 1 -W 1 -I {address} {GATEWAY}", check=False)
-    lab.host.run(f"ip neigh flush dev {attacks.BRIDGE}")
-    assert host_reaches(lab, first, address)
-    assert attacks.neighbour(lab, address) == first.mac
+    vm = lab.vms[0]
+    if mac:
+        vm.ns.run(f"ip link set eth0 address {mac}")
+    any_of_its_own = vm.prefix[:-1] + "abcd:ef01:2345:6789"
+    for address, gateway in ((vm.ip, GATEWAY), (any_of_its_own, vm.prefix + "1"),
+                             (LINK_LOCAL, GATEWAY_LL + "%eth0")):
+        if address != vm.ip:
+            take(vm, address)
+        source = address + ("%eth0" if address == LINK_LOCAL else "")
+        vm.ns.run(f"ping -c 1 -W 1 -I {source} {gateway}")
+        assert host_reaches(lab, vm, address)
+    take(vm, STATIC)
+    assert vm.ns.run(f"ping -c 1 -W 1 -I {STATIC} {GATEWAY}", check=False).count(", 100% packet loss") == 1
 
 
 @pytest.mark.parametrize("address", FREE_ADDRESSES)
@@ -116,46 +134,10 @@ def test_an_address_moves_between_open_vms(lab, address):
     assert attacks.neighbour(lab, address) == second.mac
 
 
-@pytest.mark.parametrize("mac", [None, CHOSEN_MAC], ids=["given-mac", "chosen-mac"])
-@pytest.mark.parametrize("which", ["ip", "link_local", "made_ip6"])
-def test_nobody_claims_what_a_vm_is_given(lab, which, mac):
-    """VM 0 uses it while VM 1 is away; VM 1 comes and has it."""
-    lab.install(ISOLATED, ISOLATED)
-    early, late = lab.vms[:2]
-    address = getattr(late, which)
-    lab.rules.pop(1).close()
-    late.ns.run("ip link set eth0 down")
-    use(lab, early, address)
-    early.ns.run(f"ip addr del {address}/{64 if ':' in address else 24} dev eth0")
-    lab.rules.append(Rules(lab.host, late.rule_arguments(**ISOLATED)))
-    if mac:
-        late.ns.run(f"ip link set eth0 address {mac}")
-    late.ns.run("ip link set eth0 up")
-    lab.host.run(f"ip neigh flush dev {attacks.BRIDGE}")
-    use(lab, late, address)
-    assert attacks.neighbour(lab, address) == (mac or late.mac)
-
-
-def test_a_claim_is_one_of_its_bridge(lab):
-    """Link-local addresses are the same in every network."""
-    lab.install(ISOLATED, ISOLATED, ISOLATED)
-    use(lab, lab.vms[0], LINK_LOCAL)
-    use(lab, lab.vms[2], LINK_LOCAL)
-
-
-def test_few_addresses_are_claimed(lab):
-    """A VM keeps no small subnet from those that come later."""
-    lab.install(ISOLATED, ISOLATED)
-    for number in range(100, 140):
-        send(lab.vms[0], ARP(op=1, hwsrc=lab.vms[0].mac, psrc=f"192.168.64.{number}", pdst=GATEWAY))
-    lab.host.run(f"ip neigh flush dev {attacks.BRIDGE}")
-    use(lab, lab.vms[1], STATIC)
-    use(lab, lab.vms[1], "192.168.64.139")
-
-
 def test_the_hosts_marks_are_left_alone(lab):
-    """The bits by which the rules know a claim are gone behind them, a user's own are not."""
-    lab.install(ISOLATED, ISOLATED)
+    """The bits by which the rules know an address that was not given are gone behind them, a user's own
+    are not."""
+    lab.install(OPEN, OPEN)
     lab.host.run("nft -f -", stdin=USERS_RULES)
     for address in FREE_ADDRESSES:
         use(lab, lab.vms[0], address)
@@ -167,7 +149,7 @@ def test_the_hosts_marks_are_left_alone(lab):
 
 def test_a_silent_vm_is_found_again(lab):
     """The bridge has forgotten its MAC, and sends to all ports what is for it: to its own too."""
-    lab.install(ISOLATED, ISOLATED)
+    lab.install(OPEN, OPEN)
     vm = lab.vms[0]
     vm.ns.run(f"ip link set eth0 address {CHOSEN_MAC}")
     use(lab, vm, vm.ip)

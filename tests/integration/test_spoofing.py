@@ -86,18 +86,6 @@ def test_packets_with_another_vms_address(three):
     witness.expect_none(lambda p: UDP in p and b"forged" in bytes(p[UDP].payload))
 
 
-def test_mac_chosen_by_the_vm_is_protected_too(host, plug_either):
-    """A VM that brings a MAC of its own keeps it once it has spoken."""
-    victim, attacker = plug_either(mac="52:54:00:00:00:01"), plug_either()
-    victim.dhcp()
-    attacker.dhcp()
-    victim.ping(INTERNET.web)
-    for _ in range(20):
-        attacker.send(Ether(dst=BROADCAST, src=victim.mac) /
-                      ARP(op=1, hwsrc=victim.mac, psrc="192.168.64.99", pdst="192.168.64.98"))
-    victim.ping(INTERNET.web)
-
-
 def test_rogue_dhcp_server(three):
     victim, attacker, _ = three
     request = victim.dhcp_message("discover", flags=0x8000)

@@ -6,13 +6,12 @@ for VM 1 goes to VM 0.
 import contextlib
 
 from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
-                                ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, ICMPv6NDOptUnknown, IPv6,
-                                IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop)
+from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6,
+                                IPv6ExtHdrHopByHop)
 from scapy.layers.l2 import ARP, Ether
 
-from support.frame_attacks import (ALL_NODES_MAC, ARP_MAC_RULE, GATEWAY_MAC, LOCAL_TYPE, ND_HEADER_RULE,
-                                   ULA, USED_ARP_MAC_RULE, marker, to_all)
+from support.frame_attacks import (ALL_NODES_MAC, ARP_MAC_RULE, GATEWAY_IPV4_RULE, GATEWAY_MAC, IPV4_RULE,
+                                   IPV6_RULE, LAST_RULE, TAP_MAC_RULE, ULA, marker)
 from support.rules_lab import GATEWAY_LL
 
 GATEWAY = "192.168.64.1"
@@ -43,7 +42,8 @@ def answered_to(lab, receiver, source, ether_source=None):
 
 
 def on(address, vm):
-    return f"{address}%{vm.network.bridge}" if address.startswith("fe80") else address
+    link = vm.tap if vm.isolated else vm.network.bridge
+    return f"{address}%{link}" if address.startswith("fe80") else address
 
 
 def host_reaches(lab, vm, address):
@@ -74,43 +74,18 @@ def neighbour(lab, address):
     return words[words.index("lladdr") + 1] if "lladdr" in words else None
 
 
-def asks_in_the_name_of(address):
+def asks_in_the_name_of(which):
+    """Of VM 1: `which` names one of its addresses."""
     def attack(lab):
-        use(lab, lab.vms[1], address)
-        return answered_to(lab, lab.vms[1], address)
+        victim = lab.vms[1]
+        address = getattr(victim, which)
+        use(lab, victim, address)
+        return answered_to(lab, victim, address)
     return attack
 
 
 def asks_as_everybody(lab):
     return answered_to(lab, lab.vms[1], "192.168.64.255")
-
-
-def takes_over(address):
-    """VM 0 says that it has what VM 1 has."""
-    def attack(lab):
-        sender, victim = lab.vms[:2]
-        use(lab, victim, address)
-        if ":" in address:
-            send(sender, IPv6(src=sender.link_local, dst=GATEWAY_LL, hlim=255),
-                 *advert(address, sender.mac))
-        else:
-            no_locktime(lab)
-            send(sender, ARP(op=1, hwsrc=sender.mac, psrc=address, pdst=GATEWAY))
-        # Whatever comes next is behind it in the queue.
-        host_reaches(lab, sender, sender.ip)
-        return neighbour(lab, address) == sender.mac
-    return attack
-
-
-def claims_again(address):
-    """VM 0 asks whether it may have what VM 1 has, which would make it VM 0's towards the rules."""
-    def attack(lab):
-        sender, victim = lab.vms[:2]
-        use(lab, victim, address)
-        send(sender, IPv6(src="::", dst=GATEWAY_LL, hlim=255), ICMPv6ND_NS(tgt=address))
-        lab.host.run(f"ip neigh flush dev {BRIDGE}")
-        return not host_reaches(lab, victim, address)
-    return attack
 
 
 def no_locktime(lab):
@@ -128,32 +103,18 @@ def says_by_arp(mac_of):
     return attack
 
 
-def solicit(_address, mac):
-    return ICMPv6ND_NS(tgt=ULA), ICMPv6NDOptSrcLLAddr(lladdr=mac)
-
-
 def advert(address, mac):
     return ICMPv6ND_NA(R=0, S=0, O=1, tgt=address), ICMPv6NDOptDstLLAddr(lladdr=mac)
 
 
-def says_by_neighbour_discovery(kind, mac_of, header=(), option=()):
-    """The same by IPv6; a header or another option is to hide the one with the MAC."""
-    def attack(lab):
-        sender, victim = lab.vms[:2]
-        use(lab, sender, sender.ip6)
-        message, address_option = kind(sender.ip6, mac_of(victim))
-        send(sender, IPv6(src=sender.ip6, dst=ULA, hlim=255), *header, message, *option, address_option)
-        return answered_to(lab, victim, sender.ip6)
-    return attack
-
-
 def errs_in_the_name_of_vm2(packet_of, to=GATEWAY_MAC):
     """A packet that the host refuses before it asks any rule for IP: what it says of that goes to VM 2,
-    on another network, with the packet in it."""
+    on another network, with the packet in it. `to` None: the MAC of VM 0's own TAP."""
     def attack(lab):
         sender, victim = lab.vms[0], lab.vms[2]
         assert host_reaches(lab, victim, victim.ip) and host_reaches(lab, victim, victim.ip6)
-        frame = bytes(Ether(dst=to, src=sender.mac) / packet_of(victim) / UDP(dport=9) / marker())
+        target = sender.tap_mac if to is None else to
+        frame = bytes(Ether(dst=target, src=sender.mac) / packet_of(victim) / UDP(dport=9) / marker())
         return lab.delivered(sender, frame, [victim.raw], sentinel=False)
     return attack
 
@@ -167,79 +128,21 @@ def victims_mac(victim):
     return victim.mac
 
 
-def chosen_mac(_victim):
-    return CHOSEN_MAC
+OWN_IPV6_RULE = r"ip6 saddr != \{ ::, fd12.* \} drop"
 
-
-def everybodys_mac(_victim):
-    return EVERYBODY
-
-
-def once_it_spoke_from_there(attack):
-    """VM 0 has used VM 1's MAC while that one was away."""
-    def after_that(lab):
-        sender, victim = lab.vms[:2]
-        come_back = lab.away(1)
-        with contextlib.closing(lab.bridge_socket()) as host:
-            assert lab.delivered(sender, to_all(sender, type=LOCAL_TYPE, src=victim.mac), [host])
-            come_back()
-            assert lab.delivered(victim, to_all(victim, type=LOCAL_TYPE), [host])
-        return attack(lab)
-    return after_that
-
-
-def is_forgotten(lab):
-    """VM 0 has a MAC of its own choice, which the bridge forgets while the host knows it."""
-    sender, victim = lab.vms[:2]
-    sender.ns.run(f"ip link set eth0 address {CHOSEN_MAC}")
-    use(lab, sender, STATIC)
-    question = echo_request(STATIC, CHOSEN_MAC)
-    lab.host.run(f"bridge link set dev {sender.tap} learning off")
-    lab.host.run(f"ip link set {sender.tap} type bridge_slave fdb_flush")
-    return lab.delivered(sender, question, [victim.raw], sentinel=False)
-
-
-CLAIMED = r"{} @claimed_\w+ iifgroup .* drop"
-CLAIMED_IPV4 = CLAIMED.format("ip saddr")
-CLAIMED_ARP = CLAIMED.format("arp saddr ip")
-CLAIMED_IPV6 = CLAIMED.format("ip6 saddr")
-CLAIMED_TARGET = CLAIMED.format("icmpv6 type nd-neighbor-advert @th,64,128")
-CLAIMED_TENTATIVE = CLAIMED.format("icmpv6 type nd-neighbor-solicit ip6 saddr :: @th,64,128")
-TO_VM_RULE = r'oifname "vmnet-tap\d" ether daddr & .* drop'
-TO_VM_IPV6_RULE = r'oifname "vmnet-tap\d" ip6 daddr .* drop'
-
-# name: (attack, the rules that stop it), with one of the two VMs isolated or both.
-CLAIM_ATTACKS = {
-    "asks-as-static-ipv4": (asks_in_the_name_of(STATIC), [CLAIMED_IPV4]),
-    "asks-as-ipv6": (asks_in_the_name_of(PRIVATE), [CLAIMED_IPV6]),
-    "asks-as-link-local": (asks_in_the_name_of(LINK_LOCAL), [CLAIMED_IPV6]),
-    "takes-static-ipv4": (takes_over(STATIC), [CLAIMED_ARP]),
-    "takes-ipv6": (takes_over(PRIVATE), [CLAIMED_TARGET]),
-    "takes-link-local": (takes_over(LINK_LOCAL), [CLAIMED_TARGET]),
-    "claims-what-is-claimed": (claims_again(PRIVATE), [CLAIMED_TENTATIVE]),
+# name: (attack, the rules that stop it), between open VMs.
+NAME_ATTACKS = {
+    "asks-as-everybody": (asks_as_everybody, [GATEWAY_IPV4_RULE]),
+    "asks-as-given-ipv4": (asks_in_the_name_of("ip"), [IPV4_RULE]),
+    "asks-as-given-ipv6": (asks_in_the_name_of("made_ip6"), [IPV6_RULE]),
+    "asks-as-given-link-local": (asks_in_the_name_of("link_local"), [IPV6_RULE]),
+    "arp-to-victim": (says_by_arp(victims_mac), [ARP_MAC_RULE]),
 }
-# The same between any two VMs, isolated or not.
-MAC_ATTACKS = {
-    "asks-as-everybody": (asks_as_everybody, [r"ip saddr 192\.168\.64\.255 drop"]),
-    "arp-to-victim": (says_by_arp(victims_mac), [ARP_MAC_RULE, USED_ARP_MAC_RULE]),
-    "arp-to-all-ports": (says_by_arp(chosen_mac), [ARP_MAC_RULE, TO_VM_RULE]),
-    "arp-to-everybody": (says_by_arp(everybodys_mac), [ARP_MAC_RULE]),
-    "solicit-to-victim": (says_by_neighbour_discovery(solicit, victims_mac), [TO_VM_IPV6_RULE]),
-    "solicit-to-all-ports": (says_by_neighbour_discovery(solicit, chosen_mac),
-                             [TO_VM_IPV6_RULE, TO_VM_RULE]),
-    "solicit-to-everybody": (says_by_neighbour_discovery(solicit, everybodys_mac), [TO_VM_IPV6_RULE]),
-    "advert-to-victim": (says_by_neighbour_discovery(advert, victims_mac), [TO_VM_IPV6_RULE]),
-    "solicit-behind-header": (
-        says_by_neighbour_discovery(solicit, victims_mac, header=[IPv6ExtHdrDestOpt()]),
-        [ND_HEADER_RULE, TO_VM_IPV6_RULE]),
-    "solicit-behind-option": (
-        says_by_neighbour_discovery(solicit, victims_mac,
-                                    option=[ICMPv6NDOptUnknown(type=253, len=1, data=bytes(6))]),
-        [TO_VM_IPV6_RULE]),
-    "arp-to-absent": (once_it_spoke_from_there(says_by_arp(victims_mac)), [USED_ARP_MAC_RULE]),
-    "solicit-to-absent": (
-        once_it_spoke_from_there(says_by_neighbour_discovery(solicit, victims_mac)), [TO_VM_IPV6_RULE]),
-    "forgotten-mac": (is_forgotten, [TO_VM_RULE]),
+# VM 0 is isolated; VM 1 may be. Where both are, link-local addresses are of different links.
+ISOLATED_ATTACKS = {
+    "asks-as-given-ipv4": (asks_in_the_name_of("ip"), [LAST_RULE]),
+    "asks-as-given-ipv6": (asks_in_the_name_of("made_ip6"), [OWN_IPV6_RULE]),
+    "asks-as-any-ipv6": (asks_in_the_name_of("ip6"), [OWN_IPV6_RULE]),
 }
 
 FOREIGN_IPV4 = rf"ip saddr != 192\.168\.64\.0/24 ether daddr {GATEWAY_MAC} drop"
@@ -254,6 +157,8 @@ ERROR_ATTACKS = {
         errs_in_the_name_of_vm2(lambda v: IPv6(src=v.ip6, dst="2001:db8:1::1", hlim=1)), [FOREIGN_IPV6]),
     "no-route-ipv6": (
         errs_in_the_name_of_vm2(lambda v: IPv6(src=v.ip6, dst="2001:db8:9::1")), [FOREIGN_IPV6]),
+    "too-many-hops-by-tap": (
+        errs_in_the_name_of_vm2(lambda v: IP(src=v.ip, dst="203.0.113.1", ttl=1), to=None), [TAP_MAC_RULE]),
     "unknown-option": (errs_in_the_name_of_vm2(lambda v: unknown_option(v, ULA)),
                        [FOREIGN_IPV6, FOREIGN_OPTIONS]),
     "unknown-option-to-all": (

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VMNET_BUILD_DIR", ROOT / "build/release"))
 RULES_TOOL = BUILD / "src/rules_tool"
 
-GATEWAY_LL = "fe80::c76:6dff:fe00:1"
+GATEWAY_LL = "fe80::1"
 SENTINEL_TYPE = b"\x88\xb6"  # IEEE local experimental
 
 
@@ -31,6 +31,7 @@ class Network:
     def __init__(self, number):
         self.bridge = f"vmnet-shared{number}"
         self.port_group = 1073741826 + number
+        self.links_group = 536870914 + number
         self.gateway_mac = f"0e:76:6d:00:0{number}:01"
         self.gateway = f"192.168.{64 + number}.1"
         self.subnet = f"192.168.{64 + number}.0/24"
@@ -68,31 +69,48 @@ class Vm:
             self.ns.run(command)
         self.raw = self.ns.packet_socket("eth0")
 
+        self.isolated = False
+
+    def isolate(self, host):
+        """Off the bridge: a link of its own, with the gateway's MAC and addresses."""
+        net = self.network
+        self.isolated = True
+        self.prefix = f"fd12:3456:789a:1{self.number}::"
+        self.tap_mac = net.gateway_mac
+        self.made_ip6 = self.prefix[:-1] + self.link_local[6:]
+        self.ns.run(f"ip addr del {self.ip6}/64 dev eth0")
+        self.ip6 = f"{self.prefix}1{self.number}"
+        for command in (f"ip link set {self.tap} nomaster down",
+                        f"ip link set {self.tap} group {net.links_group} address {net.gateway_mac}",
+                        f"ip link set {self.tap} up"):
+            host.run(command)
+        self.ns.run(f"ip addr add {self.ip6}/64 dev eth0 nodad")
+        if host.run(f"ip -4 addr show dev {net.bridge}").strip():
+            for address in (f"{net.gateway} peer {self.ip}", f"{self.prefix}1/64 nodad",
+                            f"{GATEWAY_LL}/64 nodad"):
+                host.run(f"ip addr add {address} dev {self.tap}")
+            self.ns.run(f"ip route replace default via {self.prefix}1 dev eth0")
+
     def rule_arguments(self, **overrides):
         net = self.network
-        values = {"mode": "shared", "tap": self.tap, "bridge": net.bridge,
-                  "port_group": net.port_group, "gateway_mac": net.gateway_mac, "vm_mac": self.mac, "vm_ipv4": self.ip,
-                  "subnet": net.subnet, "gateway": net.gateway, "gateway_ll": GATEWAY_LL,
-                  "gateway_ula": net.gateway_ula, "prefix": net.prefix, "uplink": "eth0"}
-        values.update(overrides)
+        values = {"mode": "shared", "tap": self.tap, "gateway_mac": net.gateway_mac, "vm_mac": self.mac,
+                  "vm_ipv4": self.ip, "subnet": net.subnet, "gateway": net.gateway,
+                  "prefix": self.prefix if self.isolated else net.prefix}
+        values.update({key: value for key, value in overrides.items() if key in values})
+        if self.isolated:
+            values["isolated"] = 1
         return [f"{key}={value}" for key, value in values.items() if value is not None]
 
 
 class Rules:
-    """A running rules_tool that holds one helper's rules, all of them or some not."""
+    """A running rules_tool that holds the rules of a network or of a VM, all of them or some not."""
 
-    def __init__(self, host, arguments, omit=()):
-        self.made_of = host, arguments, omit
-        command = ["weakened", ",".join(omit)] if omit else ["rules"]
-        self.process = host.popen([str(RULES_TOOL), *command, *arguments], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE)
+    def __init__(self, host, kind, arguments, omit=()):
+        self.made_of = host, kind, arguments, omit
+        command = [str(RULES_TOOL), kind, ",".join(omit) or "-", *arguments]
+        self.process = host.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         answer = self.process.stdout.readline()
         assert answer.startswith("installed"), answer
-
-    def command(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
 
     def close(self):
         self.process.stdin.close()
@@ -137,11 +155,11 @@ class Lab:
         self.host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
         self.host.sysctl(**{"net__bridge__bridge-nf-call-iptables": bridge_nf,
                             "net__bridge__bridge-nf-call-ip6tables": bridge_nf})
-        self.rules = []
+        self.rules = {}
 
     def _add_bridge(self, network):
-        for command in (f"ip link add {network.bridge} address {network.gateway_mac} type bridge "
-                        "mcast_snooping 0",
+        for command in (f"ip link add {network.bridge} address {network.gateway_mac} group "
+                        f"{network.links_group} type bridge mcast_snooping 0",
                         f"ip link set {network.bridge} addrgenmode none",
                         f"ip link set {network.bridge} up",
                         f"ip addr add {network.gateway}/24 dev {network.bridge}",
@@ -160,10 +178,34 @@ class Lab:
     # --- rules ---
 
     def install(self, *overrides):
-        """Rules for each VM; `overrides`: a dictionary for VM 0, VM 1, VM 2."""
-        self.overrides = [*overrides, {}, {}, {}]
-        self.rules = [Rules(self.host, vm.rule_arguments(**settings))
-                      for vm, settings in zip(self.vms, self.overrides)]
+        """Rules for each VM and each network; `overrides`: a dictionary for VM 0, VM 1, VM 2, of which
+        "isolation" puts the VM on a link of its own."""
+        self.overrides = [*overrides, {}, {}, {}][:3]
+        for vm, settings in zip(self.vms, self.overrides):
+            if settings.get("isolation") and not vm.isolated:
+                vm.isolate(self.host)
+        self.start_rules(lambda table: [])
+
+    def start_rules(self, omit):
+        """`omit(table)`: which rules of a table are left out."""
+        for network in self.networks:
+            kind = ("network", self.network_arguments(network))
+            self.rules[network.bridge] = Rules(self.host, *kind, omit(network.bridge))
+        for vm, settings in zip(self.vms, self.overrides):
+            kind = ("vm", vm.rule_arguments(**settings))
+            self.rules[vm.tap] = Rules(self.host, *kind, omit(vm.tap))
+
+    def network_arguments(self, network):
+        vms = [(vm, settings) for vm, settings in zip(self.vms, self.overrides) if vm.network is network]
+        values = {"mode": "shared", "subnet": network.subnet, "prefix": network.prefix, "uplink": "eth0"}
+        values.update({key: value for key, value in vms[0][1].items() if key in values})
+        values.update(bridge=network.bridge, port_group=network.port_group,
+                      links_group=network.links_group)
+        words = [f"{key}={value}" for key, value in values.items() if value is not None]
+        for vm, settings in vms:
+            address = settings.get("vm_ipv4", vm.ip)
+            words.append(f"vm={vm.mac}/{address}" if address else f"vm={vm.mac}")
+        return words
 
     def replace_rules(self, *without):
         """The same rules, forgetful of what they have learned, without those that match."""
@@ -172,27 +214,23 @@ class Lab:
             assert any(re.fullmatch(pattern, rule) for *_, rule in rules_of(listed)), \
                 f"no rule matches {pattern}"
         self.remove_rules()
-        for vm, settings in zip(self.vms, self.overrides):
-            omit = [f"{family}/{chain}/{number}"
+
+        def omit(owner):
+            return [f"{family}/{table}/{chain}/{number}"
                     for family, table, chain, number, rule in rules_of(listed)
-                    if table == vm.tap and any(re.fullmatch(pattern, rule) for pattern in without)]
-            self.rules.append(Rules(self.host, vm.rule_arguments(**settings), omit))
-        for network in self.networks:  # what the host has learned is forgotten as well
-            self.host.run(f"ip neigh flush dev {network.bridge}")
+                    if table in (owner, f"{owner}-guard")
+                    and any(re.fullmatch(pattern, rule) for pattern in without)]
+        self.start_rules(omit)
+        for device in self.links():  # what the host has learned is forgotten as well
+            self.host.run(f"ip neigh flush dev {device}")
 
-    def away(self, number):
-        """VM `number` is not there; the result, called, brings it back with the rules that it had."""
-        rules = self.rules[number]
-        rules.close()
-
-        def come_back():
-            self.rules[number] = Rules(*rules.made_of)
-        return come_back
+    def links(self):
+        return [network.bridge for network in self.networks] + [vm.tap for vm in self.vms if vm.isolated]
 
     def remove_rules(self):
-        for rules in self.rules:
+        for rules in self.rules.values():
             rules.close()
-        self.rules = []
+        self.rules = {}
 
     # --- observations ---
 

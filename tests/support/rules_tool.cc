@@ -1,12 +1,11 @@
 // Drives src/linux's nftables modules from the integration tests, one line a command, so that the
 // rules can be tested without a helper around them. In a private network namespace, as root.
 //
-//   rules_tool rules KEY=VALUE...   installs, prints "installed MICROSECONDS", then obeys standard
-//                                   input (mac MAC | uplinks NAME... | remove | quit)
-//   rules_tool weakened OMIT KEY=VALUE...
-//                                   the same without the rules that OMIT names:
-//                                   FAMILY/CHAIN/NUMBER, numbered from 0, separated by commas;
-//                                   obeys nothing
+//   rules_tool network OMIT KEY=VALUE...
+//   rules_tool vm OMIT KEY=VALUE...  installs the rules of a network, or of one of its VMs, without
+//                                    those that OMIT names: FAMILY/TABLE/CHAIN/NUMBER, numbered
+//                                    from 0, separated by commas; prints "installed", and removes
+//                                    them when standard input ends
 //   rules_tool lock MILLISECONDS    takes the lock, prints "locked MICROSECONDS", holds it until
 //                                   standard input ends, releases it, prints "released
 //                                   MICROSECONDS"
@@ -14,9 +13,9 @@
 #include <chrono>
 #include <iostream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -24,16 +23,14 @@
 #include "linux/host/firewall_check.h"
 #include "linux/host/network_lock.h"
 #include "linux/nft/batch.h"
-#include "linux/rules/bridge_rules.h"
-#include "linux/rules/helper_rules.h"
-#include "linux/rules/ingress_rules.h"
-#include "linux/rules/routing_rules.h"
+#include "linux/rules/network_rules.h"
+#include "linux/rules/vm_rules.h"
 
 namespace {
 
-using vmnet::HelperRules;
+using vmnet::NetworkRules;
 using vmnet::NftTable;
-using vmnet::RuleConfig;
+using vmnet::VmRules;
 
 class Stopwatch {
  public:
@@ -68,85 +65,79 @@ void guard(vmnet::GuardedForwarding& uplinks, std::string_view word) {
   if (!only_ipv4) uplinks.ipv6.emplace_back(word);
 }
 
-void set_mode(RuleConfig& config, std::string_view mode) {
-  config.mode = mode == "shared"    ? vmnet::Mode::kShared
-                : mode == "bridged" ? vmnet::Mode::kBridged
-                                    : vmnet::Mode::kHost;
+vmnet::Mode mode_of(std::string_view mode) {
+  return mode == "shared"    ? vmnet::Mode::kShared
+         : mode == "bridged" ? vmnet::Mode::kBridged
+                             : vmnet::Mode::kHost;
 }
 
-bool set_key(RuleConfig& config, std::string_view key, std::string_view value) {
+// "MAC" or "MAC/IPV4"
+vmnet::GivenAddresses given(std::string_view text) {
+  size_t slash = text.find('/');
+  vmnet::GivenAddresses vm{.mac = vmnet::parse_mac(text.substr(0, slash)).value(), .ipv4 = {}};
+  if (slash != std::string_view::npos) vm.ipv4 = vmnet::parse_ipv4(text.substr(slash + 1)).value();
+  return vm;
+}
+
+bool set_key(NetworkRules& rules, std::string_view key, std::string_view value) {
   if (key == "mode")
-    set_mode(config, value);
-  else if (key == "tap")
-    config.tap = value;
+    rules.mode = mode_of(value);
   else if (key == "bridge")
-    config.bridge = value;
+    rules.bridge = value;
   else if (key == "port_group")
-    config.port_group = vmnet::parse_unsigned<uint32_t>(value).value();
-  else if (key == "gateway_mac")
-    config.gateway_mac = vmnet::parse_mac(value).value();
-  else if (key == "vm_mac")
-    config.vm_mac = vmnet::parse_mac(value).value();
-  else if (key == "vm_ipv4")
-    config.vm_ipv4 = vmnet::parse_ipv4(value).value();
+    rules.port_group = vmnet::parse_unsigned<uint32_t>(value).value();
+  else if (key == "links_group")
+    rules.links_group = vmnet::parse_unsigned<uint32_t>(value).value();
   else if (key == "subnet")
-    config.subnet = subnet(value);
-  else if (key == "gateway")
-    config.gateway_ipv4 = vmnet::parse_ipv4(value).value();
-  else if (key == "gateway_ll")
-    config.gateway_link_local = vmnet::parse_ipv6(value).value();
-  else if (key == "gateway_ula")
-    config.gateway_ula = vmnet::parse_ipv6(value).value();
+    rules.subnet = subnet(value);
   else if (key == "prefix")
-    config.ipv6_prefix = vmnet::parse_ipv6(value).value();
-  else if (key == "isolation")
-    config.isolation = value == "1";
+    rules.ipv6_prefix = vmnet::parse_ipv6(value).value();
+  else if (key == "vm")
+    rules.vms.push_back(given(value));
   else if (key == "uplink")
-    guard(config.guarded, value);
+    guard(rules.guarded, value);
   else
     return false;
   return true;
 }
 
-// One command of standard input; false: the end.
-bool obey(HelperRules& rules, const std::string& line) {
-  std::istringstream words(line);
-  std::string command;
-  std::string word;
-  words >> command;
-  Stopwatch watch;
-  vmnet::Status done;
-  if (command == "mac") {
-    words >> word;
-    auto added = rules.add_vm_mac(vmnet::parse_mac(word).value());
-    say(!added ? added.error().message : *added ? "ok" : "full");
-    return true;
-  }
-  if (command == "uplinks") {
-    vmnet::GuardedForwarding uplinks;
-    while (words >> word) guard(uplinks, word);
-    done = rules.set_guarded(uplinks);
-  } else if (command == "remove") {
-    done = rules.remove();
-  } else {
+bool set_key(VmRules& rules, std::string_view key, std::string_view value) {
+  if (key == "mode")
+    rules.mode = mode_of(value);
+  else if (key == "tap")
+    rules.device = value;
+  else if (key == "gateway_mac")
+    rules.gateway_mac = vmnet::parse_mac(value).value();
+  else if (key == "vm_mac")
+    rules.vm_mac = vmnet::parse_mac(value).value();
+  else if (key == "vm_ipv4")
+    rules.vm_ipv4 = vmnet::parse_ipv4(value).value();
+  else if (key == "subnet")
+    rules.subnet = subnet(value);
+  else if (key == "gateway")
+    rules.gateway_ipv4 = vmnet::parse_ipv4(value).value();
+  else if (key == "prefix")
+    rules.ipv6_prefix = vmnet::parse_ipv6(value).value();
+  else if (key == "isolated")
+    rules.isolated = value == "1";
+  else
     return false;
-  }
-  say(done ? fmt::format("ok {}", watch.microseconds()) : done.error().message);
   return true;
 }
 
-std::optional<RuleConfig> parse_config(int count, char** pairs) {
-  RuleConfig config;
+template <typename Rules>
+std::optional<Rules> parse(int count, char** pairs) {
+  Rules rules;
   for (int i = 0; i < count; i++) {
     std::string_view pair = pairs[i];
     size_t equals = pair.find('=');
     if (equals == std::string_view::npos ||
-        !set_key(config, pair.substr(0, equals), pair.substr(equals + 1))) {
+        !set_key(rules, pair.substr(0, equals), pair.substr(equals + 1))) {
       fail(fmt::format("what is {}?", pair));
       return std::nullopt;
     }
   }
-  return config;
+  return rules;
 }
 
 NftTable without(const NftTable& table, std::string_view omitted) {
@@ -155,45 +146,42 @@ NftTable without(const NftTable& table, std::string_view omitted) {
   for (const auto& chain : table.chains()) {
     auto& copy = chain.hook() ? left.chain(chain.name(), *chain.hook()) : left.chain(chain.name());
     for (size_t i = 0; i < chain.rules().size(); i++) {
-      auto name = fmt::format(",{}/{}/{},", to_string(table.family()), chain.name(), i);
+      auto name =
+          fmt::format(",{}/{}/{}/{},", to_string(table.family()), table.name(), chain.name(), i);
       if (omitted.find(name) == std::string_view::npos) copy.rule() = chain.rules()[i];
     }
   }
   return left;
 }
 
-int run_weakened(std::string_view omitted, int count, char** pairs) {
-  auto config = parse_config(count, pairs);
-  if (!config) return 1;
+int run_tables(std::string_view omitted, const std::vector<vmnet::NetworkTable>& tables) {
   auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
   if (!netfilter) return fail(netfilter.error().message);
   const auto separated = fmt::format(",{},", omitted);
-  vmnet::NftBatch batch;
-  for (const auto& table :
-       {ingress_table(*config), bridge_table(*config), routing_table(*config)}) {
-    batch.create(without(table, separated), vmnet::TableLife::kSocket);
+  vmnet::NftBatch made;
+  vmnet::NftBatch removed;
+  for (const auto& [table, owned] : tables) {
+    made.create(without(table, separated),
+                owned ? vmnet::TableLife::kSocket : vmnet::TableLife::kUntilRemoved);
+    removed.remove_table(table.family(), table.name());
   }
-  if (auto done = batch.commit(*netfilter); !done) return fail(done.error().message);
+  if (auto done = made.commit(*netfilter); !done) return fail(done.error().message);
   say("installed");
   std::string line;
   while (std::getline(std::cin, line)) {
   }
-  return 0;
+  auto done = removed.commit(*netfilter);
+  return done ? 0 : fail(done.error().message);
 }
 
-int run_rules(int count, char** pairs) {
-  auto config = parse_config(count, pairs);
-  if (!config) return 1;
-  auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
-  if (!netfilter) return fail(netfilter.error().message);
-  Stopwatch watch;
-  auto rules = HelperRules::install(*netfilter, *config);
-  if (!rules) return fail(rules.error().message);
-  say(fmt::format("installed {}", watch.microseconds()));
-  std::string line;
-  while (std::getline(std::cin, line) && obey(*rules, line)) {
-  }
-  return 0;
+int run_network(std::string_view omitted, int count, char** pairs) {
+  auto rules = parse<NetworkRules>(count, pairs);
+  return rules ? run_tables(omitted, network_tables(*rules)) : 1;
+}
+
+int run_vm(std::string_view omitted, int count, char** pairs) {
+  auto rules = parse<VmRules>(count, pairs);
+  return rules ? run_tables(omitted, {{.table = vm_table(*rules), .owned = true}}) : 1;
 }
 
 int run_lock(int milliseconds) {
@@ -225,13 +213,13 @@ int run_firewall() {
 
 int main(int argc, char** argv) {
   std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "rules") return run_rules(argc - 2, argv + 2);
-  if (command == "weakened" && argc > 3) return run_weakened(argv[2], argc - 3, argv + 3);
+  if (command == "network" && argc > 3) return run_network(argv[2], argc - 3, argv + 3);
+  if (command == "vm" && argc > 3) return run_vm(argv[2], argc - 3, argv + 3);
   if (command == "lock" && argc == 3) {
     return run_lock(vmnet::parse_unsigned<uint16_t>(argv[2]).value());
   }
   if (command == "firewall") return run_firewall();
   return fail(
-      "usage: rules_tool rules KEY=VALUE... | weakened OMIT KEY=VALUE... | lock MILLISECONDS | "
+      "usage: rules_tool network OMIT KEY=VALUE... | vm OMIT KEY=VALUE... | lock MILLISECONDS | "
       "firewall");
 }

@@ -10,6 +10,7 @@
 #include "linux/host/host_network.h"
 #include "linux/host/network_record.h"
 #include "linux/host/network_state.h"
+#include "linux/host/vm_device.h"
 #include "linux/netlink/links.h"
 #include "wire/split.h"
 
@@ -88,10 +89,8 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
   if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
   // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.
-  auto rules = HelperRules::install(*netfilter_, rule_config());
-  if (!rules) return pass(rules);
-  rules_.emplace(std::move(*rules));
-  auto fd = open_macvtap(*uevents, device_, device_offload());
+  if (auto installed = install_vm_rules(); !installed) return installed;
+  auto fd = open_macvtap(*uevents, device_, offload_of(config_));
   if (!fd) return pass(fd);
   device_fd_ = std::move(*fd);
   return set_link_up(netlink_, device_);

@@ -168,21 +168,21 @@ bool host_has_ipv6() {
   return true;
 }
 
-Status configure_bridge(const std::string& bridge, bool routes, bool ipv6, SettingNotes& notes) {
+Status configure_link(const std::string& device, bool routes, bool ipv6, SettingNotes& notes) {
   if (routes) {
-    if (auto set = ensure_sysctl(ipv4_forwarding(bridge), 1); !set) return set;
+    if (auto set = ensure_sysctl(ipv4_forwarding(device), 1); !set) return set;
   }
-  if (!read_sysctl("ipv6/conf/" + bridge + "/disable_ipv6")) return {};  // a kernel without IPv6
-  if (!ipv6) return ensure_sysctl("ipv6/conf/" + bridge + "/disable_ipv6", 1);
+  if (!read_sysctl("ipv6/conf/" + device + "/disable_ipv6")) return {};  // a kernel without IPv6
+  if (!ipv6) return ensure_sysctl("ipv6/conf/" + device + "/disable_ipv6", 1);
   // A VM must not configure the host.
-  if (auto set = ensure_sysctl(accept_ra(bridge), 0); !set) return set;
+  if (auto set = ensure_sysctl(accept_ra(device), 0); !set) return set;
   if (!routes) return {};
   // Its own switch makes neighbour advertisements say "router": without, guests drop the route.
   auto set = keeping_advertised_routes(
-      notes, [&bridge] { return ensure_sysctl(ipv6_forwarding(bridge), 1); });
+      notes, [&device] { return ensure_sysctl(ipv6_forwarding(device), 1); });
   if (!set) return set;
   if (!kernel_has_force_forwarding()) return {};
-  return ensure_sysctl(force_forwarding(bridge), 1);
+  return ensure_sysctl(force_forwarding(device), 1);
 }
 
 Status enable_forwarding(const UplinkNames& uplinks, bool ipv6, SettingNotes& notes) {

@@ -30,9 +30,9 @@ bool host_has_ipv6();
 // Can IPv6 be forwarded for single devices (Linux 6.17), or is there but one switch for all?
 bool kernel_has_force_forwarding();
 
-// Prepares a new bridge: it routes, takes no router advertisement, and has IPv6 only if `ipv6`.
-// The notes are that bridge's.
-Status configure_bridge(const std::string& bridge, bool routes, bool ipv6, SettingNotes& notes);
+// Prepares a new bridge, or an isolated VM's device: it routes, takes no router advertisement, and
+// has IPv6 only if `ipv6`. The notes are the bridge's.
+Status configure_link(const std::string& device, bool routes, bool ipv6, SettingNotes& notes);
 
 // Makes the uplinks route. Each setting to be changed is noted first, and left alone where that
 // fails. Settings that are on already are left and not noted: they are somebody else's, or noted by

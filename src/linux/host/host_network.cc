@@ -15,9 +15,7 @@
 #include "linux/device/identity.h"
 #include "linux/device/tap.h"
 #include "linux/host/forwarding.h"
-#include "linux/netlink/neighbours.h"
-#include "linux/nft/values.h"
-#include "linux/rules/own_addresses.h"
+#include "linux/host/vm_device.h"
 #include "wire/split.h"
 
 namespace vmnet {
@@ -33,14 +31,6 @@ Result<Uuid> random_uuid() {
     return fail_errno("cannot draw a random interface id", errno);
   }
   return uuid_v4(bytes);
-}
-
-// The host's identity, an input to the hash of its IPv6 prefix; empty where there is none.
-std::string machine_id() {
-  UniqueFd file(open("/etc/machine-id", O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  std::array<char, 64> text{};
-  ssize_t size = file.valid() ? read(file.get(), text.data(), text.size()) : 0;
-  return {text.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))};
 }
 
 std::vector<std::string> names_of(const std::set<int>& devices, const std::vector<Link>& links) {
@@ -129,7 +119,7 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   if (!used) return pass(used);
   std::erase_if(*used, [&state](const UsedSubnet& subnet) {
     const Link* link = find_link(state.links, subnet.device);
-    return link != nullptr && is_own_bridge(*link);
+    return link != nullptr && (is_own_bridge(*link) || is_own_vm_device(*link));
   });
   auto networks = state.networks_with_vms();
   auto plan = plan_network(config_, networks, *used, state.links);
@@ -145,19 +135,7 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   facts_.addresses = record_.addresses;
   facts_.ipv6_prefix = record_.ipv6_prefix;
   facts_.gateway_mac = bridge_mac(canonical_name(record_));
-  if (record_.addresses) {
-    const std::vector<Ipv4> given = state.addresses_on(bridge_);
-    auto in_use = addresses_in_use(netlink_, bridge_);
-    if (!in_use) return pass(in_use);
-    std::vector<Ipv4> taken = given;
-    taken.insert(taken.end(), in_use->begin(), in_use->end());
-    const Uuid* lasting_id = config_.interface_id ? &*config_.interface_id : nullptr;
-    auto address = choose_address(*record_.addresses, lasting_id, taken);
-    // What is in use is what VMs say: one that says it of all must not keep the others out.
-    if (!address) address = choose_address(*record_.addresses, lasting_id, given);
-    if (!address) return pass(address);
-    facts_.vm_address = *address;
-  }
+  if (auto chosen = choose_vm_addresses(state); !chosen) return chosen;
   if (auto attached = attach_tap(); !attached) return attached;
   if (record_.kind != NetworkKind::kShared) return {};
   return enable_uplinks();
@@ -173,7 +151,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   bool shared = record_.kind == NetworkKind::kShared;
   bool ipv6 = shared && host_has_ipv6();
   std::string canonical = canonical_name(record_);
-  if (ipv6) record_.ipv6_prefix = unique_local_prefix(machine_id(), canonical);
+  if (ipv6) record_.ipv6_prefix = choose_prefix(state, canonical);
   auto alias = to_alias(record_);
   if (!alias) return pass(alias);
 
@@ -183,99 +161,19 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   if (auto set = set_alias(netlink_, bridge_, *alias); !set) return set;
   SettingNotes notes(netlink_, bridge_, record_);
   if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
+  if (auto set = set_group(netlink_, bridge_, links_group(bridge_)); !set) return set;
   if (auto set = limit_segments(netlink_, bridge_, kMaxSegments); !set) return set;
-  if (auto set = configure_bridge(bridge_name_, shared, ipv6, notes); !set) return set;
+  if (auto set = configure_link(bridge_name_, shared, ipv6, notes); !set) return set;
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
   if (const auto& range = record_.addresses) {
     auto added = add_address(netlink_, bridge_, range->start, range->subnet());
     if (!added) return added;
   }
   if (ipv6) {
-    Ipv6 gateway = *record_.ipv6_prefix;
-    gateway.bytes[15] = 1;
-    if (auto added = add_address(netlink_, bridge_, kGatewayLinkLocal, 64); !added) return added;
-    if (auto added = add_address(netlink_, bridge_, gateway, 64); !added) return added;
+    if (auto added = add_gateway_ipv6(netlink_, bridge_, *record_.ipv6_prefix); !added)
+      return added;
   }
   return {};
-}
-
-// The rules are there before the first frame can be.
-Status HostNetwork::attach_tap() {
-  auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
-  if (!name) return pass(name);
-  auto tap = create_tap(*name, port_mac(facts_.interface_id), device_offload());
-  if (!tap) return pass(tap);
-  auto index = find_index(netlink_, *name);
-  if (!index) return pass(index);
-  device_ = *index;
-  device_fd_ = std::move(*tap);
-  if (config_.hand_over_device) {
-    if (auto set = set_tap_owner(device_fd_.get(), user_); !set) return set;
-  }
-  facts_.device_index = device_;
-  name->copy(facts_.device.data(), facts_.device.size() - 1);
-  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
-  if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
-  // Also where it is the usual one: udev's files may give every new device another.
-  if (auto set = set_link_mtu(netlink_, device_, port_mtu_); !set) return set;
-  VmRecord vm{.interface_id = facts_.interface_id,
-              .mac = facts_.vm_mac,
-              .address = facts_.vm_address,
-              .uid = user_};
-  if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
-  auto rules = HelperRules::install(*netfilter_, rule_config());
-  if (!rules) return pass(rules);
-  rules_.emplace(std::move(*rules));
-  if (auto forgot = forget_earlier_claims(); !forgot) return forgot;
-  auto attached = attach_port(netlink_, device_, bridge_, config_.enable_isolation);
-  if (!attached || config_.mode == Mode::kBridged) return attached;
-  wait_until_operational(netlink_, bridge_);
-  return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
-}
-
-// From now on the rules let no other VM name this one's MAC or have its addresses, but one may have
-// done so before.
-Status HostNetwork::forget_earlier_claims() {
-  if (config_.mode == Mode::kBridged) return {};
-  const RuleConfig rules = rule_config();
-  std::vector<std::vector<uint8_t>> addresses;
-  for (auto& own : own_ipv6_elements(rules, rules.vm_mac)) addresses.push_back(std::move(own.key));
-  if (rules.vm_ipv4) {
-    const auto bytes = big_endian(*rules.vm_ipv4);
-    addresses.emplace_back(bytes.begin(), bytes.end());
-  }
-  return forget_neighbours(netlink_, bridge_, rules.vm_mac, addresses);
-}
-
-// Whoever takes the device over says what it can do; until then the kernel leaves nothing
-// unfinished.
-TapOffload HostNetwork::device_offload() const {
-  return config_.hand_over_device ? TapOffload::kOff : TapOffload::kOn;
-}
-
-RuleConfig HostNetwork::rule_config() const {
-  RuleConfig rules{.mode = config_.mode,
-                   .tap = facts_.device.data(),
-                   .bridge = bridge_name_,
-                   .port_group = port_group(bridge_),
-                   .gateway_mac = facts_.gateway_mac,
-                   .vm_mac = facts_.vm_mac,
-                   .vm_ipv4 = facts_.vm_address,
-                   .isolation = config_.enable_isolation,
-                   .outlive_keeper = config_.hand_over_device,
-                   .guarded = {},
-                   .one_ipv6_switch = !kernel_has_force_forwarding()};
-  if (facts_.addresses) {
-    rules.subnet = facts_.addresses->subnet();
-    rules.gateway_ipv4 = facts_.addresses->start;
-  }
-  if (facts_.ipv6_prefix) {
-    rules.ipv6_prefix = facts_.ipv6_prefix;
-    rules.gateway_link_local = kGatewayLinkLocal;
-    rules.gateway_ula = facts_.ipv6_prefix;
-    rules.gateway_ula->bytes[15] = 1;
-  }
-  return rules;
 }
 
 // Under the lock.
@@ -294,7 +192,7 @@ Status HostNetwork::enable_uplinks() {
   // A host that cannot forward still is a network of its VMs and the host.
   if (!enabled) log_warn("network", "VMs do not reach the uplink: {}", enabled.error().message);
   own->record = record_;
-  return rules_->set_guarded(guarded_forwarding(*state));
+  return update_network_tables(*netfilter_, *state, Guards::kTake);
 }
 
 void HostNetwork::tear_down() {
@@ -330,6 +228,8 @@ void HostNetwork::remove_all() {
   remove_device();
   if (bridge_ != 0 && config_.mode != Mode::kBridged) remove_unused_bridge();
   remove_rules();
+  if (bridge_ == 0) return;
+  if (auto left = update_tables(Guards::kLeave); !left) warn_of_leftover(left.error());
 }
 
 void HostNetwork::remove_unused_bridge() {

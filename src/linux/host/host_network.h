@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,17 +16,15 @@
 #include "linux/device/tap.h"
 #include "linux/host/network_lock.h"
 #include "linux/host/network_state.h"
+#include "linux/host/network_tables.h"
 #include "linux/netlink/device_events.h"
 #include "linux/netlink/links.h"
-#include "linux/netlink/mac_events.h"
 #include "linux/netlink/netlink.h"
-#include "linux/rules/helper_rules.h"
+#include "linux/nft/table_events.h"
+#include "linux/rules/vm_rules.h"
 #include "platform/config.h"
 
 namespace vmnet {
-
-// The gateway's link-local address on every network of ours that has IPv6: fe80::1.
-inline constexpr Ipv6 kGatewayLinkLocal{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 
 // What the worker is told of the interface that was made. Plain data: it crosses a socket.
 struct InterfaceFacts {
@@ -33,7 +32,7 @@ struct InterfaceFacts {
   Mac vm_mac;
   Mac gateway_mac;
   std::optional<AddressRange> addresses;
-  std::optional<Ipv6> ipv6_prefix;
+  std::optional<Ipv6> ipv6_prefix;  // the VM's: an isolated one's is its own
   std::optional<Ipv4> vm_address;
   std::array<char, 16> device{};
   int device_index = 0;
@@ -59,8 +58,6 @@ class HostNetwork {
 
   // Readable: call the function of that name. -1 where there is nothing to watch.
   int route_events_fd() const { return route_events_ ? route_events_->fd() : -1; }
-  int mac_events_fd() const { return mac_events_ ? mac_events_->fd() : -1; }
-
   int device_events_fd() const { return device_events_ ? device_events_->fd() : -1; }
 
   // True where the VM, which holds its device itself, has changed the device's MAC address: it must
@@ -74,8 +71,17 @@ class HostNetwork {
   // lock: to be called again soon. `cancel_fd` readable: nobody wants it any more.
   bool follow_routes(int cancel_fd);
 
-  // Protects MACs that the VM has begun to use.
-  void read_mac_events();
+  // The network's tables: somebody has removed one; a VM of ours, and maybe its keeper, has ended.
+  int table_events_fd() const { return table_events_ ? table_events_->fd() : -1; }
+  int vm_ends_fd() const { return vm_ends_ ? vm_ends_->fd() : -1; }
+
+  // Drains the events: how soon restore_tables() is due, where a table is missing or may be.
+  std::optional<std::chrono::milliseconds> read_table_events();
+  std::optional<std::chrono::milliseconds> read_vm_ends();
+
+  // Puts back what is missing of the network's tables. False where another helper has the lock: to
+  // be called again soon. `cancel_fd` readable: nobody wants it any more.
+  bool restore_tables(int cancel_fd);
 
   // Tells the user of a firewall on the host that drops what the VM's network routes.
   void warn_of_firewall();
@@ -90,15 +96,21 @@ class HostNetwork {
   Status attach_to_own_network(const NetworkState& state);
   Status attach_to_shared_interface(const NetworkState& state);
   Status create_network(const NetworkState& state, NetworkRecord record);
+  Status choose_vm_addresses(const NetworkState& state);
   Status attach_tap();
-  Status forget_earlier_claims();
+  Status make_tap();
+  Status join_bridge();
+  Status make_link();
   Status attach_macvtap(const Link& lower);
+  Status install_vm_rules();
+  Status update_tables(Guards guards);
   Status enable_uplinks();
   Status watch();
-  Status ensure_port_mac();
+  Status ensure_device_mac();
   Status watch_device();
-  RuleConfig rule_config() const;
-  TapOffload device_offload() const;
+  Status watch_tables();
+  Mac device_mac() const;
+  bool is_isolated() const { return config_.enable_isolation && config_.mode != Mode::kBridged; }
   void remove_device();
   void remove_rules();
   void remove_unused_bridge();
@@ -118,9 +130,10 @@ class HostNetwork {
   int device_ = 0;
   uint32_t port_mtu_ = kMtu;  // of the TAP: what the bridge may make its own
   UniqueFd device_fd_;
-  std::optional<HelperRules> rules_;
+  std::optional<InstalledVmRules> rules_;
   std::optional<NetlinkSocket> route_events_;
-  std::optional<MacEvents> mac_events_;
+  std::optional<TableEvents> table_events_;
+  std::optional<DeviceEvents> vm_ends_;
   std::optional<DeviceEvents> device_events_;
 };
 

@@ -7,7 +7,6 @@
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
-#include "linux/device/identity.h"
 #include "linux/host/firewall_check.h"
 #include "linux/host/host_network.h"
 #include "linux/netlink/links.h"
@@ -22,11 +21,9 @@ constexpr std::chrono::milliseconds kLockTry{50};
 
 Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
-  Status right = config_.hand_over_device ? watch_device() : ensure_port_mac();
+  Status right = config_.hand_over_device ? watch_device() : ensure_device_mac();
   if (!right) return right;
-  auto macs = MacEvents::watch(device_);
-  if (!macs) return pass(macs);
-  mac_events_.emplace(std::move(*macs));
+  if (auto watched = watch_tables(); !watched) return watched;
   if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
   auto events = NetlinkSocket::open(NETLINK_ROUTE);
   if (!events) return pass(events);
@@ -38,10 +35,10 @@ Status HostNetwork::watch() {
 }
 
 // udev may have been quicker than create_tap().
-Status HostNetwork::ensure_port_mac() {
+Status HostNetwork::ensure_device_mac() {
   auto link = find_link(netlink_, device_);
   if (!link) return pass(link);
-  const Mac mac = port_mac(facts_.interface_id);
+  const Mac mac = device_mac();
   if (link->mac == mac) return {};
   return set_link_mac(netlink_, device_, mac);
 }
@@ -51,7 +48,7 @@ Status HostNetwork::watch_device() {
   auto events = DeviceEvents::watch(device_, DeviceEvent::kChanged);
   if (!events) return pass(events);
   // What came until now was not the VM's doing.
-  if (auto ensured = ensure_port_mac(); !ensured) return ensured;
+  if (auto ensured = ensure_device_mac(); !ensured) return ensured;
   events->read([](const Mac&) {});
   device_events_.emplace(std::move(*events));
   return {};
@@ -60,7 +57,7 @@ Status HostNetwork::watch_device() {
 // A bridge makes the MAC of a port an address of its own, in place of whose it is, and no rule sees
 // it (br_fdb_changeaddr, Linux 6.18).
 bool HostNetwork::read_device_events() {
-  const Mac right = port_mac(facts_.interface_id);
+  const Mac right = device_mac();
   bool changed = false;
   bool complete = device_events_->read(
       [&changed, right](const Mac& mac) { changed = changed || mac != right; });
@@ -103,18 +100,6 @@ bool HostNetwork::follow_routes(int cancel_fd) {
     log_warn("network", "cannot follow the host's routes: {}", enabled.error().message);
   }
   return true;
-}
-
-void HostNetwork::read_mac_events() {
-  bool room = true;
-  mac_events_->read([this, &room](const Mac& mac) {
-    if (!room) return;
-    auto added = rules_->add_vm_mac(mac);
-    if (!added) log_warn("network", "cannot protect a MAC of the VM: {}", added.error().message);
-    room = added && *added;
-  });
-  // A VM with more MACs than are protected is on its own, and wakes us no more.
-  if (!room) mac_events_.reset();
 }
 
 }  // namespace vmnet

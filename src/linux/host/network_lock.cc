@@ -17,7 +17,6 @@
 namespace vmnet {
 namespace {
 
-constexpr const char* kLockTable = "vmnet-lock";
 constexpr std::chrono::nanoseconds kLongestPause{4'000'000};
 
 // Waits that long, less where `cancel_fd` becomes readable: then the result is true.

@@ -15,6 +15,7 @@
 namespace vmnet {
 
 inline constexpr std::chrono::seconds kNetworkLockTimeout{10};
+inline constexpr const char* kLockTable = "vmnet-lock";
 
 // Holds the lock of the caller's network namespace until destroyed, and the log with it (hold_log):
 // the user's standard error must not hold up others. Releasing deletes the table,

@@ -115,7 +115,8 @@ Result<std::string> to_alias(const NetworkRecord& record) {
 std::string to_alias(const VmRecord& record) {
   return fmt::format("{} vm{}{} mac={} uid={} id={}", kMagic, record.address ? " " : "",
                      record.address ? to_string(*record.address) : "", to_string(record.mac),
-                     record.uid, to_string(record.interface_id));
+                     record.uid, to_string(record.interface_id)) +
+         (record.ipv6_prefix ? " ipv6=" + to_string(*record.ipv6_prefix) : "");
 }
 
 std::vector<OldSetting> take_momentary_settings(NetworkRecord& record) {
@@ -149,7 +150,12 @@ std::optional<VmRecord> parse_vm_alias(std::string_view alias) {
     record.address = parse_ipv4(words[next++]);
     if (!record.address) return std::nullopt;
   }
-  if (words.size() != next + 3) return std::nullopt;
+  const bool has_prefix = words.size() == next + 4;
+  if (words.size() != next + 3 && !has_prefix) return std::nullopt;
+  if (has_prefix) {
+    record.ipv6_prefix = parse_ipv6(value_of(words[next + 3], "ipv6").value_or(""));
+    if (!record.ipv6_prefix) return std::nullopt;
+  }
   auto mac = parse_mac(value_of(words[next], "mac").value_or(""));
   auto uid = parse_unsigned<uid_t>(value_of(words[next + 1], "uid").value_or(""));
   auto id = parse_uuid(value_of(words[next + 2], "id").value_or(""));

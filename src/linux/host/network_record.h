@@ -3,7 +3,9 @@
 //   vmnet-shared0  vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6=fd1c:…:: old=4/eth0:0
 //   vmnet-priv0    vmnet-helper private id=UUID
 //   vmnet-tap0     vmnet-helper vm 192.168.64.17 mac=… uid=1000 id=UUID
+//   vmnet-tap1     vmnet-helper vm 192.168.64.18 mac=… uid=1000 id=UUID ipv6=fd1c:…::
 //
+// Which network a VM belongs to its device's group tells (links.h), isolated or not.
 // `ip -d link` shows them. A device is ours by its name and, a bridge, by its MAC's prefix; one
 // without a readable alias is a leftover of a start that was killed.
 #pragma once
@@ -55,6 +57,7 @@ struct VmRecord {
   Mac mac;
   std::optional<Ipv4> address;
   uid_t uid = 0;
+  std::optional<Ipv6> ipv6_prefix;  // an isolated VM's own /64
   bool operator==(const VmRecord&) const = default;
 };
 

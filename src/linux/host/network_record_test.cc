@@ -76,6 +76,10 @@ TEST(VmRecord, AliasReadsBack) {
   VmRecord without = with_address;
   without.address.reset();
   EXPECT_EQ(parse_vm_alias(to_alias(without)), without);
+  VmRecord isolated = with_address;
+  isolated.ipv6_prefix = parse_ipv6("fd12:3456:789a:2::");
+  EXPECT_EQ(to_alias(isolated), to_alias(with_address) + " ipv6=fd12:3456:789a:2::");
+  EXPECT_EQ(parse_vm_alias(to_alias(isolated)), isolated);
 }
 
 TEST(VmRecord, ForeignAliasesAreNotOurs) {

@@ -3,73 +3,34 @@
 #include <algorithm>
 #include <iterator>
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/rtnetlink.h>
 
 #include "base/log.h"
 #include "linux/host/forwarding.h"
 #include "linux/nft/batch.h"
+#include "linux/nft/tables.h"
 
 namespace vmnet {
 namespace {
 
-// An nftables table that is named after a VM's device.
-struct HelperTable {
-  NftFamily family = NftFamily::kInet;
-  std::string name;
-  bool owned = false;  // by a socket: its keeper lives
-};
-
-HelperTable parse_table(const nlmsghdr* answer) {
-  const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(answer));
-  HelperTable table{.family = static_cast<NftFamily>(header->nfgen_family)};
-  for_each_attribute(answer, sizeof(nfgenmsg), [&table](const nlattr* attribute) {
-    if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME) table.name = attribute_text(attribute);
-    if (mnl_attr_get_type(attribute) == NFTA_TABLE_FLAGS) {
-      table.owned = (ntohl(mnl_attr_get_u32(attribute)) & NFT_TABLE_F_OWNER) != 0;
-    }
-  });
-  return table;
-}
-
-Result<std::vector<HelperTable>> list_helper_tables(NetlinkSocket& netfilter) {
-  std::vector<HelperTable> tables;
-  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_DUMP);
-  message.add_family_header<nfgenmsg>()->version = NFNETLINK_V0;
-  auto listed = netfilter.query(
-      message, "cannot list nftables tables",
-      [&tables](const nlmsghdr* answer) {
-        HelperTable table = parse_table(answer);
-        if (is_vm_device_name(table.name)) tables.push_back(std::move(table));
-      },
-      [&tables] { tables.clear(); });
-  if (!listed) return pass(listed);
-  return tables;
-}
-
 // The devices of living helpers: some table of theirs is owned by the keeper's socket.
-std::set<std::string> living_devices(const std::vector<HelperTable>& tables) {
+std::set<std::string> living_devices(const std::vector<ExistingTable>& tables) {
   std::set<std::string> names;
-  for (const HelperTable& table : tables) {
-    if (table.owned) names.insert(table.name);
+  for (const ExistingTable& table : tables) {
+    if (table.owned && is_vm_device_name(table.name)) names.insert(table.name);
   }
   return names;
 }
 
 // Rules of a VM that held its device itself, left by a keeper that was killed. After the device.
-void remove_orphaned_tables(NetlinkSocket& netfilter, const std::vector<HelperTable>& tables,
+void remove_orphaned_tables(NetlinkSocket& netfilter, const std::vector<ExistingTable>& tables,
                             const std::set<std::string>& living) {
   NftBatch batch;
-  bool any = false;
-  for (const HelperTable& table : tables) {
-    if (living.contains(table.name)) continue;
+  for (const ExistingTable& table : tables) {
+    if (!is_vm_device_name(table.name) || living.contains(table.name)) continue;
     batch.remove_table(table.family, table.name);
-    any = true;
   }
-  if (!any) return;
+  if (batch.empty()) return;
   // ROOT: tables of our names that no socket owns, under the network's lock.
   if (auto removed = batch.commit(netfilter); !removed) {
     log_warn("network", "cannot remove rules that a helper left: {}", removed.error().message);
@@ -132,10 +93,13 @@ bool restore_momentary_settings(NetlinkSocket& netlink, const Link& bridge) {
 
 }  // namespace
 
-bool NetworkState::has_vm(int bridge) const {
-  return std::ranges::any_of(links, [bridge](const Link& link) {
-    return link.master == bridge && is_own_vm_device(link);
-  });
+std::vector<const Link*> NetworkState::vms_of(int bridge) const {
+  std::vector<const Link*> vms;
+  for (const Link& link : links) {
+    const bool member = link.group == port_group(bridge) || link.group == links_group(bridge);
+    if (member && is_own_vm_device(link)) vms.push_back(&link);
+  }
+  return vms;
 }
 
 std::vector<ExistingNetwork> NetworkState::networks_with_vms() const {
@@ -156,12 +120,21 @@ std::optional<VmRecord> NetworkState::find_vm(const Uuid& interface_id) const {
 
 std::vector<Ipv4> NetworkState::addresses_on(int bridge) const {
   std::vector<Ipv4> addresses;
-  for (const Link& link : links) {
-    if (link.master != bridge) continue;
-    auto record = parse_vm_alias(link.alias);
+  for (const Link* link : vms_of(bridge)) {
+    auto record = parse_vm_alias(link->alias);
     if (record && record->address) addresses.push_back(*record->address);
   }
   return addresses;
+}
+
+bool NetworkState::has_prefix(const Ipv6& prefix) const {
+  const bool networks_own = std::ranges::any_of(networks, [&](const ExistingNetwork& network) {
+    return network.record.ipv6_prefix == prefix;
+  });
+  return networks_own || std::ranges::any_of(links, [&](const Link& link) {
+           auto record = parse_vm_alias(link.alias);
+           return record && record->ipv6_prefix == prefix;
+         });
 }
 
 Result<NetworkState> read_network_state(NetlinkSocket& netlink) {
@@ -180,7 +153,7 @@ Result<NetworkState> read_network_state(NetlinkSocket& netlink) {
 Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter) {
   auto state = read_network_state(netlink);
   if (!state) return state;
-  auto tables = list_helper_tables(netfilter);
+  auto tables = list_tables(netfilter, kOwnPrefix);
   if (!tables) return pass(tables);
   std::set<std::string> living = living_devices(*tables);
   bool changed = false;
@@ -188,7 +161,7 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netf
     if (!is_own_vm_device(link) || living.contains(link.name)) continue;
     log_debug("network", "removing {}, whose helper is gone", link.name);
     if (auto deleted = delete_link(netlink, link.index); !deleted) return pass(deleted);
-    link.master = 0;
+    link.group = 0;
     changed = true;
   }
   remove_orphaned_tables(netfilter, *tables, living);
@@ -210,11 +183,11 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
   constexpr int kMaxDevices = 10000;
   auto links = list_links(netlink);
   if (!links) return pass(links);
-  auto tables = list_helper_tables(netfilter);
+  auto tables = list_tables(netfilter, kOwnPrefix);
   if (!tables) return pass(tables);
   for (int number = 0; number < kMaxDevices; number++) {
     std::string name = fmt::format("{}{}", prefix, number);
-    bool has_table = std::ranges::find(*tables, name, &HelperTable::name) != tables->end();
+    bool has_table = std::ranges::find(*tables, name, &ExistingTable::name) != tables->end();
     if (find_link(*links, name) == nullptr && !has_table) return name;
   }
   return fail(

@@ -11,7 +11,7 @@
 #include "linux/host/network_record.h"
 #include "linux/netlink/links.h"
 #include "linux/netlink/netlink.h"
-#include "linux/rules/helper_rules.h"
+#include "linux/rules/network_rules.h"
 
 namespace vmnet {
 
@@ -19,8 +19,9 @@ struct NetworkState {
   std::vector<Link> links;                // all of the host's
   std::vector<ExistingNetwork> networks;  // our bridges
 
-  // Is a VM of ours on that bridge?
-  bool has_vm(int bridge) const;
+  // The devices of that bridge's VMs, isolated ones too.
+  std::vector<const Link*> vms_of(int bridge) const;
+  bool has_vm(int bridge) const { return !vms_of(bridge).empty(); }
 
   // Those to be joined: a bridge without a VM only remembers settings.
   std::vector<ExistingNetwork> networks_with_vms() const;
@@ -28,8 +29,11 @@ struct NetworkState {
   // The record of the VM with that interface id; nullopt where there is none.
   std::optional<VmRecord> find_vm(const Uuid& interface_id) const;
 
-  // The addresses that the VMs on that bridge hold.
+  // The addresses that the VMs of that bridge's network hold.
   std::vector<Ipv4> addresses_on(int bridge) const;
+
+  // Is that /64 a network's of ours, or an isolated VM's?
+  bool has_prefix(const Ipv6& prefix) const;
 };
 
 Result<NetworkState> read_network_state(NetlinkSocket& netlink);

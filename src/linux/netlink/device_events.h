@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 
 #include "base/mac.h"
 #include "base/result.h"
@@ -16,6 +17,9 @@ class DeviceEvents {
   // Events of one kind of the device with that index, from now on; the kernel leaves all others
   // out, so that fd() is readable for these alone. Needs no privilege.
   static Result<DeviceEvents> watch(int index, DeviceEvent kind);
+
+  // The end of any device whose name begins so: four letters.
+  static Result<DeviceEvents> watch_ends(std::string_view prefix);
 
   int fd() const { return netlink_.fd(); }
 

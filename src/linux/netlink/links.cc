@@ -40,8 +40,9 @@ Mac mac_of(const nlattr* attribute) {
   return mac;
 }
 
+// `peer`: the address itself, or that of the other end.
 Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
-                   size_t size, int prefix_length, const std::string& text) {
+                   const void* peer, size_t size, int prefix_length, const std::string& text) {
   NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
   auto* header = message.add_family_header<ifaddrmsg>();
   header->ifa_family = family;
@@ -50,7 +51,7 @@ Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void
   // NODAD: duplicate address detection would hold the gateway's address back for 1.5 s.
   if (family == AF_INET6) header->ifa_flags = IFA_F_NODAD;
   message.put_bytes(IFA_LOCAL, address, size);
-  message.put_bytes(IFA_ADDRESS, address, size);
+  message.put_bytes(IFA_ADDRESS, peer, size);
   return netlink.request(message, fmt::format("cannot add address {}/{}", text, prefix_length));
 }
 
@@ -72,6 +73,9 @@ Link parse_link(const nlmsghdr* message) {
         break;
       case IFLA_MASTER:
         link.master = static_cast<int>(mnl_attr_get_u32(attribute));
+        break;
+      case IFLA_GROUP:
+        link.group = mnl_attr_get_u32(attribute);
         break;
       case IFLA_ADDRESS:
         link.mac = mac_of(attribute);
@@ -255,27 +259,22 @@ void wait_until_operational(NetlinkSocket& netlink, int bridge) {
   }
 }
 
-Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated) {
+Status set_group(NetlinkSocket& netlink, int index, uint32_t group) {
+  NetlinkMessage message(RTM_NEWLINK, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  message.put_u32(IFLA_GROUP, group);
+  return netlink.request(message, fmt::format("cannot set the group of device {}", index));
+}
+
+Status attach_port(NetlinkSocket& netlink, int index, int bridge) {
   NetlinkMessage message(RTM_NEWLINK, 0);
   auto* header = message.add_family_header<ifinfomsg>();
   header->ifi_index = index;
   header->ifi_flags = IFF_UP;
   header->ifi_change = IFF_UP;
   message.put_u32(IFLA_MASTER, static_cast<uint32_t>(bridge));
-  message.put_u32(IFLA_GROUP, port_group(bridge));
   // ROOT: the port is the TAP that this process created.
-  if (auto attached = netlink.request(message, "cannot attach the TAP to the bridge"); !attached) {
-    return attached;
-  }
-  if (!isolated) return {};
-  NetlinkMessage port(RTM_SETLINK, 0);
-  auto* port_header = port.add_family_header<ifinfomsg>();
-  port_header->ifi_family = AF_BRIDGE;
-  port_header->ifi_index = index;
-  nlattr* settings = port.begin_nest(IFLA_PROTINFO | NLA_F_NESTED);
-  port.put_u8(IFLA_BRPORT_ISOLATED, 1);
-  port.end_nest(settings);
-  return netlink.request(port, "cannot isolate the TAP");
+  return netlink.request(message, "cannot attach the TAP to the bridge");
 }
 
 Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac) {
@@ -300,13 +299,21 @@ Status delete_link(NetlinkSocket& netlink, int index) {
 
 Status add_address(NetlinkSocket& netlink, int index, Ipv4 address, const Ipv4Subnet& subnet) {
   uint32_t bytes = htonl(address.value);
-  return put_address(netlink, index, AF_INET, &bytes, sizeof(bytes), subnet.prefix_length,
+  return put_address(netlink, index, AF_INET, &bytes, &bytes, sizeof(bytes), subnet.prefix_length,
                      to_string(address));
 }
 
 Status add_address(NetlinkSocket& netlink, int index, const Ipv6& address, int prefix_length) {
-  return put_address(netlink, index, AF_INET6, address.bytes.data(), address.bytes.size(),
-                     prefix_length, to_string(address));
+  return put_address(netlink, index, AF_INET6, address.bytes.data(), address.bytes.data(),
+                     address.bytes.size(), prefix_length, to_string(address));
+}
+
+Status add_peer_address(NetlinkSocket& netlink, int index, Ipv4 address, Ipv4 peer) {
+  constexpr int kOneAddress = 32;
+  uint32_t local = htonl(address.value);
+  uint32_t remote = htonl(peer.value);
+  return put_address(netlink, index, AF_INET, &local, &remote, sizeof(local), kOneAddress,
+                     to_string(address) + " peer " + to_string(peer));
 }
 
 }  // namespace vmnet

@@ -25,6 +25,7 @@ struct Link {
   Mac mac;
   uint32_t mtu = 0;
   int master = 0;         // index of the bridge that this device is a port of, else 0
+  uint32_t group = 0;     // IFLA_GROUP
   bool ethernet = false;  // ARPHRD_ETHER
   bool up = false;
   bool operational = false;  // IF_OPER_UP: its carrier is there and the kernel has acted on it
@@ -76,14 +77,16 @@ Status set_link_down(NetlinkSocket& netlink, int index);
 // up after a second, silently.
 void wait_until_operational(NetlinkSocket& netlink, int bridge);
 
-// The device group (IFLA_GROUP) of our ports of a bridge, by which rules tell them from those of
-// other bridges: nftables' `meta ibrname` needs a module that not every kernel has. Far from the
-// numbers that people give.
+// The device groups (IFLA_GROUP) of a network of ours, by which rules tell its devices from others:
+// those of the VMs' ports of a bridge (nftables' `meta ibrname` needs a module that not every
+// kernel has), and of its links, the bridge and its isolated VMs' devices. Far from the numbers
+// that people give.
 constexpr uint32_t port_group(int bridge) { return 0x40000000U + static_cast<uint32_t>(bridge); }
+constexpr uint32_t links_group(int bridge) { return 0x20000000U + static_cast<uint32_t>(bridge); }
+Status set_group(NetlinkSocket& netlink, int index, uint32_t group);
 
-// Makes `index` a port of `bridge`, of its port_group(), and sets it up. Isolated ports do not
-// reach each other (Linux 4.18).
-Status attach_port(NetlinkSocket& netlink, int index, int bridge, bool isolated);
+// Makes `index` a port of `bridge` and sets it up.
+Status attach_port(NetlinkSocket& netlink, int index, int bridge);
 
 // Tells a bridge that `mac` is behind `port`, without waiting for its first frame.
 Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac);
@@ -94,5 +97,8 @@ Status delete_link(NetlinkSocket& netlink, int index);
 // Adds an address with its connected route, usable at once (no duplicate address detection).
 Status add_address(NetlinkSocket& netlink, int index, Ipv4 address, const Ipv4Subnet& subnet);
 Status add_address(NetlinkSocket& netlink, int index, const Ipv6& address, int prefix_length);
+
+// Adds an address with a route to the one neighbour that the link has.
+Status add_peer_address(NetlinkSocket& netlink, int index, Ipv4 address, Ipv4 peer);
 
 }  // namespace vmnet

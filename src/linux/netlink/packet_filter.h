@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -41,6 +42,13 @@ constexpr sock_filter bpf_if_any_bit(uint32_t bits, uint8_t then, uint8_t otherw
 // How many bytes of the packet the socket gets; 0: none, it is dropped.
 constexpr sock_filter bpf_answer(uint32_t bytes) {
   return {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = bytes};
+}
+
+// Four letters as a load of BPF_W finds them.
+constexpr uint32_t bpf_text(std::string_view text) {
+  uint32_t word = 0;
+  for (size_t i = 0; i < sizeof(word); i++) word = word << 8 | static_cast<uint8_t>(text[i]);
+  return word;
 }
 
 // For an rtnetlink socket: messages of one type (RTM_NEWNEIGH, ...) and family about one interface,

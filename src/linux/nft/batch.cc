@@ -7,7 +7,6 @@
 #include <utility>
 
 #include <arpa/inet.h>
-#include <endian.h>
 #include <fmt/format.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -95,8 +94,7 @@ void NftBatch::create_set(const NftTable& table, const NftSet& set, std::string_
   uint32_t flags = 0;
   if (set.name.empty()) flags |= NFT_SET_ANONYMOUS | NFT_SET_CONSTANT;
   if (set.interval) flags |= NFT_SET_INTERVAL;
-  bool dynamic = set.timeout.count() > 0;
-  if (dynamic) flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
+  if (set.dynamic) flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
   NftMessage message(NFT_MSG_NEWSET, NLM_F_CREATE, table.family());
   message.put_string(NFTA_SET_TABLE, table.name());
   message.put_string(NFTA_SET_NAME, name);
@@ -104,10 +102,6 @@ void NftBatch::create_set(const NftTable& table, const NftSet& set, std::string_
   put_nft_u32(message, NFTA_SET_KEY_TYPE, set.type.id);
   put_nft_u32(message, NFTA_SET_KEY_LEN, set.type.length);
   put_nft_u32(message, NFTA_SET_ID, id);
-  if (dynamic) {
-    uint64_t timeout = htobe64(static_cast<uint64_t>(set.timeout.count()));
-    message.put_bytes(NFTA_SET_TIMEOUT, &timeout, sizeof(timeout));
-  }
   // A known size lets the kernel choose a fixed hash table, the cheapest lookup.
   auto size = set.name.empty() ? static_cast<uint32_t>(set.elements.size()) : set.max_size;
   if (size > 0) {
@@ -118,38 +112,40 @@ void NftBatch::create_set(const NftTable& table, const NftSet& set, std::string_
   const std::vector<uint8_t> notes = nft_set_notes(set);
   message.put_bytes(NFTA_SET_USERDATA, notes.data(), notes.size());
   append(message, fmt::format("set {} of {}", name, table_label(table)));
-  if (!set.elements.empty()) put_elements(table, name, id, set.elements);
+  put_elements(table, name, id, set.elements, NFT_MSG_NEWSETELEM);
 }
 
 void NftBatch::put_elements(const NftTable& table, std::string_view set, uint32_t id,
-                            const std::vector<NftElement>& elements) {
-  NftMessage message(NFT_MSG_NEWSETELEM, NLM_F_CREATE, table.family());
-  message.put_string(NFTA_SET_ELEM_LIST_TABLE, table.name());
-  message.put_string(NFTA_SET_ELEM_LIST_SET, set);
-  if (id != 0) put_nft_u32(message, NFTA_SET_ELEM_LIST_SET_ID, id);
-  nlattr* list = message.begin_nest(NFTA_SET_ELEM_LIST_ELEMENTS);
-  for (const NftElement& item : elements) {
-    nlattr* nest = message.begin_nest(NFTA_LIST_ELEM);
-    put_nft_value(message, NFTA_SET_ELEM_KEY, item.key);
-    if (item.interval_end) {
-      put_nft_u32(message, NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+                            std::span<const NftElement> elements, uint16_t type) {
+  // Of any type, so many fit into a message.
+  constexpr size_t kMost = 64;
+  for (; !elements.empty(); elements = elements.subspan(std::min(kMost, elements.size()))) {
+    NftMessage message(type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0, table.family());
+    message.put_string(NFTA_SET_ELEM_LIST_TABLE, table.name());
+    message.put_string(NFTA_SET_ELEM_LIST_SET, set);
+    if (id != 0) put_nft_u32(message, NFTA_SET_ELEM_LIST_SET_ID, id);
+    nlattr* list = message.begin_nest(NFTA_SET_ELEM_LIST_ELEMENTS);
+    for (const NftElement& item : elements.first(std::min(kMost, elements.size()))) {
+      nlattr* nest = message.begin_nest(NFTA_LIST_ELEM);
+      put_nft_value(message, NFTA_SET_ELEM_KEY, item.key);
+      if (item.interval_end) {
+        put_nft_u32(message, NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+      }
+      message.end_nest(nest);
     }
-    message.end_nest(nest);
+    message.end_nest(list);
+    append(message, fmt::format("elements of set {} of {}", set, table_label(table)));
   }
-  message.end_nest(list);
-  append(message, fmt::format("elements of set {} of {}", set, table_label(table)));
 }
 
 void NftBatch::add_elements(const NftTable& table, std::string_view set,
                             const std::vector<NftElement>& elements) {
-  if (!elements.empty()) put_elements(table, set, 0, elements);
+  put_elements(table, set, 0, elements, NFT_MSG_NEWSETELEM);
 }
 
-void NftBatch::flush_set(const NftTable& table, std::string_view set) {
-  NftMessage message(NFT_MSG_DELSETELEM, 0, table.family());
-  message.put_string(NFTA_SET_ELEM_LIST_TABLE, table.name());
-  message.put_string(NFTA_SET_ELEM_LIST_SET, set);
-  append(message, fmt::format("elements of set {} of {}", set, table_label(table)));
+void NftBatch::remove_elements(const NftTable& table, std::string_view set,
+                               const std::vector<NftElement>& elements) {
+  put_elements(table, set, 0, elements, NFT_MSG_DELSETELEM);
 }
 
 void NftBatch::create_chain(const NftTable& table, const NftChain& chain) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,9 +31,14 @@ class NftBatch {
   void create(const NftTable& table, TableLife life);
   void remove_table(NftFamily family, std::string_view name);
 
+  // Elements that are there already are no error, ones that are to be removed must be there.
   void add_elements(const NftTable& table, std::string_view set,
                     const std::vector<NftElement>& elements);
-  void flush_set(const NftTable& table, std::string_view set);
+  void remove_elements(const NftTable& table, std::string_view set,
+                       const std::vector<NftElement>& elements);
+
+  // Nothing would change.
+  bool empty() const { return objects_.size() == 1; }
 
   // Sends it, once. The error names the object that failed ("rule 3 of chain ..."). os_errno is
   // EEXIST where a table exists already, also as another socket's (for which the kernel says
@@ -46,7 +52,7 @@ class NftBatch {
   void append(NetlinkMessage& message, std::string object);
   void create_set(const NftTable& table, const NftSet& set, std::string_view name, uint32_t id);
   void put_elements(const NftTable& table, std::string_view set, uint32_t id,
-                    const std::vector<NftElement>& elements);
+                    std::span<const NftElement> elements, uint16_t type);
   void create_chain(const NftTable& table, const NftChain& chain);
   void create_rules(const NftTable& table, const NftChain& chain);
   void put_boundary(uint16_t type);

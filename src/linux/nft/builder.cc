@@ -1,23 +1,62 @@
 #include "linux/nft/builder.h"
 
+#include <algorithm>
 #include <utility>
 
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
+#include <linux/if_arp.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-
-#include "linux/nft/values.h"
 
 namespace vmnet {
 namespace {
 
-// A name as the kernel holds it: 16 bytes, zero-filled. Of a pattern only what is before the *.
-NftBytes interface_bytes(std::string_view pattern) {
-  if (pattern.ends_with('*')) return {pattern.begin(), pattern.end() - 1};
-  NftBytes bytes(pattern.begin(), pattern.end());
-  bytes.resize(kNftInterfaceName.length);
-  return bytes;
+constexpr NftField kIifType = nft_meta(NFT_META_IIFTYPE, {.length = 2, .host_order = true});
+
+// How many leading bits of a value count, where not all do.
+std::optional<int> prefix_length_of(const NftValue& value) {
+  if (const auto* subnet = std::get_if<Ipv4Subnet>(&value)) return subnet->prefix_length;
+  if (const auto* prefix = std::get_if<Ipv6Prefix>(&value)) return prefix->length;
+  return std::nullopt;
+}
+
+// The first `bits` bits of `size` bytes set.
+NftBytes prefix_mask(size_t size, int bits) {
+  NftBytes mask(size);
+  for (int i = 0; i < bits; i++) {
+    mask[static_cast<size_t>(i) / 8] |= static_cast<uint8_t>(0x80 >> (i % 8));
+  }
+  return mask;
+}
+
+// The first address behind a prefix; nothing where the prefix ends with the address space.
+std::optional<NftBytes> end_of(NftBytes end, int length) {
+  const int carry_bit = length - 1;
+  unsigned add = 0x80U >> (carry_bit % 8);
+  for (int i = carry_bit / 8; i >= 0; i--) {
+    unsigned sum = end[static_cast<size_t>(i)] + add;
+    end[static_cast<size_t>(i)] = static_cast<uint8_t>(sum);
+    if (sum <= 0xff) return end;
+    add = 1;
+  }
+  return std::nullopt;
+}
+
+// With a prefix among them all are intervals, as nft has it.
+NftSet anonymous_set(const NftType& type, const std::vector<NftValue>& values) {
+  NftSet set{.type = type};
+  set.interval = std::ranges::any_of(
+      values, [](const auto& value) { return prefix_length_of(value).has_value(); });
+  for (const NftValue& value : values) {
+    NftBytes key = nft_bytes(type, value);
+    const int whole = static_cast<int>(8 * key.size());
+    auto end = set.interval ? end_of(key, prefix_length_of(value).value_or(whole)) : std::nullopt;
+    set.elements.push_back({.key = std::move(key)});
+    if (end) set.elements.push_back({.key = std::move(*end), .interval_end = true});
+  }
+  if (!set.interval) return set;
+  std::ranges::sort(set.elements, {}, &NftElement::key);
+  NftElement zero{.key = NftBytes(type.length), .interval_end = true};  // what nft begins with
+  if (set.elements.front().key != zero.key) set.elements.insert(set.elements.begin(), zero);
+  return set;
 }
 
 }  // namespace
@@ -38,115 +77,113 @@ std::string_view to_string(NftFamily family) {
   return "unknown";
 }
 
-NftElement element(const Mac& mac) { return {.key = bytes_of(mac.bytes)}; }
-
-NftElement element(const Ipv6& address) { return {.key = bytes_of(address.bytes)}; }
-
-NftElement element(std::string_view interface_name) {
-  return {.key = interface_bytes(interface_name)};
-}
-
-NftElement element_ipv6() { return {.key = {NFPROTO_IPV6}}; }
-
 NftRule& NftRule::add(NftExpression expression) {
   expressions_.push_back(std::move(expression));
   return *this;
 }
 
-NftRule& NftRule::compare(NftBytes value, bool equal) {
-  return add(NftCompare{.value = std::move(value), .equal = equal});
+void NftRule::need_ethernet() {
+  // The bridge family has Ethernet frames only; elsewhere the device's type is asked first.
+  if (family_ == NftFamily::kBridge || ethernet_) return;
+  ethernet_ = true;
+  is(kIifType, uint32_t{ARPHRD_ETHER});
 }
 
-NftRule& NftRule::lookup(NftSet set, bool inverted) {
-  anonymous_sets_.push_back(std::move(set));
-  return add(NftLookup{.set = {}, .anonymous = anonymous_sets_.size() - 1, .inverted = inverted});
+NftRule& NftRule::need_protocol(uint16_t ether_type) {
+  if (protocol_ == ether_type) return *this;
+  protocol_ = ether_type;
+  if (family_ == NftFamily::kInet) {
+    return is(kNfProtocol, uint32_t{ether_type == ETH_P_IP ? NFPROTO_IPV4 : NFPROTO_IPV6});
+  }
+  // In the bridge family nft asks for the type in the frame's header for ARP, which in a frame
+  // with a VLAN tag is the tag's; `meta protocol` sees behind the tag and is listed alike.
+  return is(kProtocol, uint32_t{ether_type});
 }
 
-NftRule& NftRule::interface(bool incoming, std::string_view pattern, bool equal) {
-  add(NftMeta{.key = incoming ? uint32_t{NFT_META_IIFNAME} : uint32_t{NFT_META_OIFNAME}});
-  return compare(interface_bytes(pattern), equal);
+void NftRule::need_transport(uint8_t protocol) {
+  if (transport_ == protocol) return;
+  transport_ = protocol;
+  is(kL4Protocol, uint32_t{protocol});
 }
 
-NftRule& NftRule::iifname_in(std::string_view set) {
-  add(NftMeta{.key = NFT_META_IIFNAME});
-  return add(NftLookup{.set = std::string(set)});
+NftRule& NftRule::load(const NftField& field) {
+  const bool header = field.source == NftSource::kHeader;
+  if (header && field.key == NFT_PAYLOAD_LL_HEADER) need_ethernet();
+  if (field.ether_type != 0) need_protocol(field.ether_type);
+  if (field.transport != 0) need_transport(field.transport);
+  return add(NftLoad{field});
 }
 
-NftRule& NftRule::iifgroup(uint32_t group) {
-  add(NftMeta{.key = NFT_META_IIFGROUP});
-  return compare(host_order(group));
+NftRule& NftRule::match(const NftField& field, const NftValue& value, bool equal) {
+  NftBytes bytes = nft_bytes(field.type, value);
+  if (auto length = prefix_length_of(value)) return match_prefix(field, bytes, *length, equal);
+  return load(field).add(NftCompare{.value = std::move(bytes), .equal = equal});
 }
 
-NftRule& NftRule::meta_protocol(uint16_t ether_type) {
-  add(NftMeta{.key = NFT_META_PROTOCOL});
-  return compare(big_endian(ether_type));
+NftRule& NftRule::match_prefix(const NftField& field, const NftBytes& value, int length,
+                               bool equal) {
+  if (length % 8 != 0) {
+    load(field).add(NftMask{.mask = prefix_mask(value.size(), length)});
+    return add(NftCompare{.value = value, .equal = equal});
+  }
+  NftField part = field;  // whole bytes: compare only those, as nft does
+  part.type.length = static_cast<uint32_t>(length / 8);
+  return load(part).add(
+      NftCompare{.value = {value.begin(), value.begin() + length / 8}, .equal = equal});
 }
 
-NftRule& NftRule::meta_protocol_in(std::span<const uint16_t> ether_types) {
-  add(NftMeta{.key = NFT_META_PROTOCOL});
-  return lookup(anonymous_set(kNftEtherType, ether_types));
+NftRule& NftRule::match_any(const NftField& field, const std::vector<NftValue>& values,
+                            bool equal) {
+  if (values.size() == 1) return match(field, values.front(), equal);  // as nft has it
+  load(field);
+  anonymous_sets_.push_back(anonymous_set(field.type, values));
+  if (field.type.id == kNftRaw128.id) anonymous_sets_.back().raw_field = field;
+  return add(NftLookup{.set = {}, .anonymous = anonymous_sets_.size() - 1, .inverted = !equal});
 }
 
-NftRule& NftRule::meta_l4proto_not(uint8_t protocol) {
-  return add(NftMeta{.key = NFT_META_L4PROTO}).compare({protocol}, false);
+NftRule& NftRule::one_of(const NftField& field, const std::vector<NftValue>& values) {
+  return match_any(field, values, true);
 }
 
-NftRule& NftRule::meta_pkttype_host() {
-  return add(NftMeta{.key = NFT_META_PKTTYPE}).compare({PACKET_HOST}, true);
+NftRule& NftRule::none_of(const NftField& field, const std::vector<NftValue>& values) {
+  return match_any(field, values, false);
 }
 
-NftRule& NftRule::meta_pkttype_not_other() {
-  return add(NftMeta{.key = NFT_META_PKTTYPE}).compare({PACKET_OTHERHOST}, false);
+NftRule& NftRule::in(const NftField& field, std::string_view set) {
+  return load(field).add(NftLookup{.set = std::string(set)});
 }
 
-NftRule& NftRule::meta_nfproto_ipv4() { return need_protocol(ETH_P_IP); }
-
-NftRule& NftRule::meta_nfproto_ipv6() { return need_protocol(ETH_P_IPV6); }
-
-NftRule& NftRule::meta_nfproto_in(std::string_view set) {
-  add(NftMeta{.key = NFT_META_NFPROTO});
-  return add(NftLookup{.set = std::string(set)});
+NftRule& NftRule::not_in(const NftField& field, std::string_view set) {
+  return load(field).add(NftLookup{.set = std::string(set), .inverted = true});
 }
 
-NftRule& NftRule::mark_has(uint32_t bits) {
-  add(NftMeta{.key = NFT_META_MARK});
-  return add(NftMask{.mask = host_order(bits)}).compare(host_order(bits));
+NftRule& NftRule::is_masked(const NftField& field, const NftValue& mask, const NftValue& value) {
+  return load(field)
+      .add(NftMask{.mask = nft_bytes(field.type, mask)})
+      .add(NftCompare{.value = nft_bytes(field.type, value)});
 }
 
-NftRule& NftRule::mark_lacks(uint32_t bits) {
-  add(NftMeta{.key = NFT_META_MARK});
-  return add(NftMask{.mask = host_order(bits)}).compare(host_order(0));
+NftRule& NftRule::has_some(const NftField& field, uint32_t bits) {
+  return load(field)
+      .add(NftMask{.mask = nft_bytes(field.type, bits)})
+      .add(NftCompare{.value = NftBytes(field.type.length), .equal = false});
+}
+
+NftRule& NftRule::update(const NftField& field, std::string_view set,
+                         std::chrono::milliseconds timeout) {
+  return load(field).add(NftUpdate{.set = std::string(set), .timeout = timeout});
 }
 
 NftRule& NftRule::set_mark_bits(uint32_t bits) {
-  add(NftMeta{.key = NFT_META_MARK});
-  add(NftMask{.mask = host_order(~bits), .flip = host_order(bits)});
-  return add(NftMetaSet{.key = NFT_META_MARK});
+  return load(kMark)
+      .add(NftMask{.mask = nft_bytes(kMark.type, ~bits), .flip = nft_bytes(kMark.type, bits)})
+      .add(NftMetaSet{.key = NFT_META_MARK});
 }
 
 NftRule& NftRule::clear_mark_bits(uint32_t bits) {
-  add(NftMeta{.key = NFT_META_MARK});
-  add(NftMask{.mask = host_order(~bits)});
-  return add(NftMetaSet{.key = NFT_META_MARK});
-}
-
-NftRule& NftRule::conntrack_bits(uint32_t key, uint32_t bits) {
-  add(NftConntrack{.key = key});
-  return add(NftMask{.mask = host_order(bits)}).compare(host_order(0), false);
-}
-
-NftRule& NftRule::ct_state(uint32_t bits) { return conntrack_bits(NFT_CT_STATE, bits); }
-
-NftRule& NftRule::ct_status(uint32_t bits) { return conntrack_bits(NFT_CT_STATUS, bits); }
-
-NftRule& NftRule::update_ip_nexthop(std::string_view set) {
-  need_protocol(ETH_P_IP).add(NftRoute{.key = NFT_RT_NEXTHOP4});
-  return add(NftUpdate{.set = std::string(set)});
-}
-
-NftRule& NftRule::update_ip6_nexthop(std::string_view set) {
-  need_protocol(ETH_P_IPV6).add(NftRoute{.key = NFT_RT_NEXTHOP6});
-  return add(NftUpdate{.set = std::string(set)});
+  return load(kMark)
+      .add(NftMask{.mask = nft_bytes(kMark.type, ~bits)})
+      .add(NftMetaSet{.key = NFT_META_MARK});
 }
 
 void NftRule::accept() { add(NftVerdict{.code = NF_ACCEPT}); }
@@ -156,6 +193,12 @@ void NftRule::drop() { add(NftVerdict{.code = NF_DROP}); }
 void NftRule::go_to(std::string_view chain) {
   add(NftVerdict{.code = NFT_GOTO, .chain = std::string(chain)});
 }
+
+void NftRule::jump(std::string_view chain) {
+  add(NftVerdict{.code = NFT_JUMP, .chain = std::string(chain)});
+}
+
+void NftRule::leave() { add(NftVerdict{.code = NFT_RETURN}); }
 
 void NftRule::masquerade() { add(NftMasquerade{}); }
 

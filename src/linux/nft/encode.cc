@@ -4,9 +4,8 @@
 #include <iterator>
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <linux/netfilter/nf_tables.h>
-
-#include "linux/nft/values.h"
 
 namespace vmnet {
 namespace {
@@ -20,50 +19,37 @@ class ExpressionWriter {
   ExpressionWriter(NetlinkMessage& message, uint32_t first_set_id)
       : message_(message), first_set_id_(first_set_id) {}
 
-  void operator()(const NftMeta& meta) const {
-    write("meta", [&] {
-      put_nft_u32(message_, NFTA_META_KEY, meta.key);
-      put_nft_u32(message_, NFTA_META_DREG, kRegister);
-    });
+  void operator()(const NftLoad& load) const {
+    const NftField& field = load.field;
+    switch (field.source) {
+      case NftSource::kMeta:
+        return load_key("meta", NFTA_META_KEY, NFTA_META_DREG, field);
+      case NftSource::kConntrack:
+        return load_key("ct", NFTA_CT_KEY, NFTA_CT_DREG, field);
+      case NftSource::kRoute:
+        return load_key("rt", NFTA_RT_KEY, NFTA_RT_DREG, field);
+      case NftSource::kHeader:
+        return write("payload", [&] {
+          put_nft_u32(message_, NFTA_PAYLOAD_DREG, kRegister);
+          put_nft_u32(message_, NFTA_PAYLOAD_BASE, field.key);
+          put_nft_u32(message_, NFTA_PAYLOAD_OFFSET, field.offset);
+          put_nft_u32(message_, NFTA_PAYLOAD_LEN, field.type.length);
+        });
+      case NftSource::kIpv6Extension:
+        return write("exthdr", [&] {
+          put_nft_u32(message_, NFTA_EXTHDR_DREG, kRegister);
+          message_.put_u8(NFTA_EXTHDR_TYPE, static_cast<uint8_t>(field.key));
+          put_nft_u32(message_, NFTA_EXTHDR_OFFSET, field.offset);
+          put_nft_u32(message_, NFTA_EXTHDR_LEN, field.type.length);
+          put_nft_u32(message_, NFTA_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
+        });
+    }
   }
 
   void operator()(const NftMetaSet& meta) const {
     write("meta", [&] {
       put_nft_u32(message_, NFTA_META_KEY, meta.key);
       put_nft_u32(message_, NFTA_META_SREG, kRegister);
-    });
-  }
-
-  void operator()(const NftPayload& payload) const {
-    write("payload", [&] {
-      put_nft_u32(message_, NFTA_PAYLOAD_DREG, kRegister);
-      put_nft_u32(message_, NFTA_PAYLOAD_BASE, payload.base);
-      put_nft_u32(message_, NFTA_PAYLOAD_OFFSET, payload.offset);
-      put_nft_u32(message_, NFTA_PAYLOAD_LEN, payload.length);
-    });
-  }
-
-  void operator()(const NftIpv6Header& field) const {
-    write("exthdr", [&] {
-      put_nft_u32(message_, NFTA_EXTHDR_DREG, kRegister);
-      message_.put_u8(NFTA_EXTHDR_TYPE, field.header);
-      put_nft_u32(message_, NFTA_EXTHDR_OFFSET, field.offset);
-      put_nft_u32(message_, NFTA_EXTHDR_LEN, field.length);
-      put_nft_u32(message_, NFTA_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
-    });
-  }
-
-  void operator()(const NftConntrack& conntrack) const {
-    write("ct", [&] {
-      put_nft_u32(message_, NFTA_CT_KEY, conntrack.key);
-      put_nft_u32(message_, NFTA_CT_DREG, kRegister);
-    });
-  }
-
-  void operator()(const NftRoute& route) const {
-    write("rt", [&] {
-      put_nft_u32(message_, NFTA_RT_KEY, route.key);
-      put_nft_u32(message_, NFTA_RT_DREG, kRegister);
     });
   }
 
@@ -104,6 +90,8 @@ class ExpressionWriter {
       message_.put_string(NFTA_DYNSET_SET_NAME, update.set);
       put_nft_u32(message_, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
       put_nft_u32(message_, NFTA_DYNSET_SREG_KEY, kRegister);
+      const uint64_t timeout = htobe64(static_cast<uint64_t>(update.timeout.count()));
+      message_.put_bytes(NFTA_DYNSET_TIMEOUT, &timeout, sizeof(timeout));
     });
   }
 
@@ -124,6 +112,13 @@ class ExpressionWriter {
   }
 
  private:
+  void load_key(std::string_view name, uint16_t key, uint16_t target, const NftField& field) const {
+    write(name, [&] {
+      put_nft_u32(message_, key, field.key);
+      put_nft_u32(message_, target, kRegister);
+    });
+  }
+
   template <typename PutAttributes>
   void write(std::string_view name, PutAttributes put_attributes) const {
     nlattr* element = message_.begin_nest(NFTA_LIST_ELEM);
@@ -148,7 +143,7 @@ void put_note(Notes& notes, uint8_t type, const Notes& value) {
 }
 
 void put_note(Notes& notes, uint8_t type, uint32_t value) {
-  put_note(notes, type, host_order(value));
+  put_note(notes, type, nft_bytes(kNftNumber, value));
 }
 
 // "typeof @th,64,128", as nft's parser holds it.
@@ -157,10 +152,10 @@ Notes type_of(const NftField& field) {
   constexpr uint32_t kNoProtocol = 0;
   Notes payload;
   put_note(payload, 0, kNoProtocol);
-  put_note(payload, 1, 0);               // of its fields: none
-  put_note(payload, 2, field.base + 1);  // nft counts from "no base"
+  put_note(payload, 1, 0);              // of its fields: none
+  put_note(payload, 2, field.key + 1);  // nft counts from "no base"
   put_note(payload, 3, field.offset * 8);
-  put_note(payload, 4, field.length * 8);
+  put_note(payload, 4, field.type.length * 8);
   Notes notes;
   put_note(notes, 0, kPayloadExpression);
   put_note(notes, 1, payload);

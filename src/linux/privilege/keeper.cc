@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <optional>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -28,6 +29,9 @@ constexpr auto kNever = Clock::time_point::max();
 
 // Route changes come in bursts: they are followed once for all that came within this time.
 constexpr std::chrono::milliseconds kRouteDelay{100};
+
+// Rules that are gone are put back within 100 ms, unless others make networks meanwhile.
+constexpr std::chrono::milliseconds kTablesDelay{10};
 
 // Longer than the network's lock is waited for, and the clean-up takes.
 constexpr int kEndTimeout = 15000;  // milliseconds
@@ -97,27 +101,39 @@ int time_until(Clock::time_point due) {
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 
+// The next of what `delay` asks for, or has been waited for already.
+void bring_forward(Clock::time_point& due, std::optional<std::chrono::milliseconds> delay) {
+  if (delay) due = std::min(due, Clock::now() + *delay);
+}
+
 // Or until the VM has lost its right to the device. A VM can make events all the time, which must
 // not put off what is due.
 void watch_until_worker_ends(int channel, HostNetwork& network) {
   auto routes_due = kNever;
+  auto tables_due = kNever;
   while (true) {
-    std::array<pollfd, 4> entries = {
+    std::array<pollfd, 5> entries = {
         pollfd{.fd = channel, .events = POLLIN, .revents = 0},
-        pollfd{.fd = network.mac_events_fd(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = network.device_events_fd(), .events = POLLIN, .revents = 0},
         // Not looked at while a change waits to be followed.
         pollfd{.fd = routes_due != kNever ? -1 : network.route_events_fd(), .events = POLLIN},
-        pollfd{.fd = network.device_events_fd(), .events = POLLIN, .revents = 0}};
-    if (poll(entries.data(), entries.size(), time_until(routes_due)) < 0) continue;
+        pollfd{.fd = network.table_events_fd(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = network.vm_ends_fd(), .events = POLLIN, .revents = 0}};
+    const auto due = std::min(routes_due, tables_due);
+    if (poll(entries.data(), entries.size(), time_until(due)) < 0) continue;
     if (entries[0].revents != 0) return;
-    if (entries[3].revents != 0 && network.read_device_events()) {
+    if (entries[1].revents != 0 && network.read_device_events()) {
       // An error to the worker too, which would take a device that goes for the VM's end.
       shutdown(channel, SHUT_RDWR);
       return;
     }
-    if (entries[1].revents != 0) network.read_mac_events();
     if (entries[2].revents != 0 && network.read_route_events()) {
       routes_due = Clock::now() + kRouteDelay;
+    }
+    if (entries[3].revents != 0) bring_forward(tables_due, network.read_table_events());
+    if (entries[4].revents != 0) bring_forward(tables_due, network.read_vm_ends());
+    if (Clock::now() >= tables_due) {
+      tables_due = network.restore_tables(channel) ? kNever : Clock::now() + kTablesDelay;
     }
     if (Clock::now() >= routes_due) {
       network.read_route_events();

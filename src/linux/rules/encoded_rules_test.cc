@@ -11,9 +11,8 @@
 
 #include "linux/nft/batch.h"
 #include "linux/nft/encode.h"
-#include "linux/rules/bridge_rules.h"
-#include "linux/rules/helper_rules.h"
-#include "linux/rules/routing_rules.h"
+#include "linux/rules/network_rules.h"
+#include "linux/rules/vm_rules.h"
 
 namespace vmnet {
 namespace {
@@ -59,10 +58,9 @@ uint32_t number(const nlmsghdr* message, uint16_t type) {
 }
 
 TEST(NftBatch, MakesATableBeforeItsSetsChainsAndRules) {
-  static constexpr std::array<uint16_t, 2> kPorts{67, 68};
   NftTable table(NftFamily::kBridge, "vmnet-tap0");
   NftChain& chain = table.chain("others", {.number = NF_BR_PRE_ROUTING, .priority = -400});
-  chain.rule().udp_dport_in(kPorts).drop();
+  chain.rule().one_of(kUdpDestination, {67U, 68U}).drop();
   table.set({.name = "vm_macs", .type = kNftEtherAddress, .max_size = 16});
   NftBatch batch;
   batch.create(table, TableLife::kSocket);
@@ -84,11 +82,10 @@ TEST(NftBatch, OwnsAndExcludes) {
 }
 
 TEST(NftBatch, NumbersMessagesAndSets) {
-  static constexpr std::array<uint8_t, 1> kTypes{134};
   NftTable table(NftFamily::kNetdev, "vmnet-tap0");
   NftChain& chain = table.chain("from_vm", {.device = "vmnet-tap0"});
-  chain.rule().icmpv6_type_in(kTypes).drop();
-  chain.rule().icmpv6_type_in(kTypes).drop();
+  chain.rule().one_of(kIcmpv6Type, {133U, 134U}).drop();
+  chain.rule().one_of(kIcmpv6Type, {133U, 134U}).drop();
   NftBatch batch;
   batch.create(table, TableLife::kSocket);
   std::vector<uint32_t> sets;
@@ -129,6 +126,14 @@ TEST(NftBatch, NeedsPrivilegeAndSaysSo) {
   EXPECT_THAT(done.error().message, testing::HasSubstr("CAP_NET_ADMIN"));
 }
 
+TEST(NftBatch, AddsManyElementsInSeveralMessages) {
+  NftBatch batch;
+  const std::vector<NftElement> many(200, NftElement{.key = NftBytes(16)});
+  batch.add_elements(NftTable(NftFamily::kInet, "vmnet-shared0"), "guarded_ipv4", many);
+  EXPECT_EQ(types(batch.bytes()).size(), 1 + 4);
+  EXPECT_FALSE(batch.empty());
+}
+
 // Tables by mode: which chains there are, in words.
 std::vector<std::string> chains(const NftTable& table) {
   std::vector<std::string> names;
@@ -136,24 +141,47 @@ std::vector<std::string> chains(const NftTable& table) {
   return names;
 }
 
-TEST(Rules, HaveTheChainsOfTheirMode) {
-  RuleConfig config{.tap = "vmnet-tap0", .bridge = "vmnet-shared0"};
-  config.subnet = Ipv4Subnet{.address = {0xc0a84000}, .prefix_length = 24};
-  EXPECT_THAT(chains(bridge_table(config)),
-              ElementsAre("others", "claims_of_others", "claims", "claim", "to_vm"));
-  EXPECT_THAT(chains(routing_table(config)),
-              ElementsAre("forward", "from_network", "to_network", "input", "postrouting"));
-  config.isolation = true;
-  EXPECT_THAT(chains(bridge_table(config)),
-              ElementsAre("others", "claims_of_others", "claims", "claim", "to_vm", "isolation"));
-  config.mode = Mode::kHost;
-  EXPECT_THAT(chains(routing_table(config)), ElementsAre("forward", "from_network", "input"));
-  config.subnet.reset();
-  config.isolation = false;
-  EXPECT_THAT(chains(bridge_table(config)),
-              ElementsAre("others", "claims_of_others", "claims", "claim", "to_vm", "to_host"));
-  config.mode = Mode::kBridged;
-  EXPECT_THAT(chains(bridge_table(config)), ElementsAre("others"));
+TEST(NetworkRules, HaveTheChainsOfTheirMode) {
+  NetworkRules rules{.bridge = "vmnet-shared0"};
+  rules.subnet = Ipv4Subnet{.address = {0xc0a84000}, .prefix_length = 24};
+  auto tables = network_tables(rules);
+  ASSERT_EQ(tables.size(), 3);
+  EXPECT_THAT(chains(tables[0].table), ElementsAre("ports"));
+  EXPECT_THAT(chains(tables[1].table),
+              ElementsAre("forward", "from_vms", "to_vms", "input", "postrouting"));
+  EXPECT_EQ(tables[2].table.name(), "vmnet-shared0-guard");
+  EXPECT_TRUE(tables[2].owned);
+  EXPECT_THAT(chains(tables[2].table), ElementsAre("forward", "from_vms", "to_vms", "postrouting"));
+  rules.mode = Mode::kHost;
+  EXPECT_THAT(chains(network_tables(rules)[1].table), ElementsAre("forward", "from_vms", "input"));
+  rules.subnet.reset();
+  EXPECT_THAT(chains(network_tables(rules)[0].table), ElementsAre("ports", "to_host"));
+  rules.mode = Mode::kBridged;
+  rules.bridge = "br0";
+  tables = network_tables(rules);
+  ASSERT_EQ(tables.size(), 1);
+  EXPECT_EQ(tables[0].table.name(), "vmnet-on-br0");
+}
+
+TEST(NetworkRules, HaveAnElementAVm) {
+  const NetworkRules rules{.bridge = "vmnet-shared0",
+                           .subnet = Ipv4Subnet{.address = {0xc0a84000}, .prefix_length = 24},
+                           .ipv6_prefix = Ipv6{{0xfd}},
+                           .vms = {{.mac = Mac{{0x76, 0x6d, 0, 0, 0, 2}}, .ipv4 = Ipv4{0xc0a84002}},
+                                   {.mac = Mac{{0x76, 0x6d, 0, 0, 0, 3}}, .ipv4 = {}}}};
+  std::vector<std::pair<std::string, size_t>> sizes;
+  const auto tables = network_tables(rules);
+  for (const NftSet& set : tables[0].table.sets()) {
+    sizes.emplace_back(set.name, set.elements.size());
+  }
+  EXPECT_THAT(sizes, ElementsAre(std::pair("macs", 2), std::pair("ipv4", 1), std::pair("ipv6", 4),
+                                 std::pair("targets", 4)));
+}
+
+TEST(VmRules, FollowFromTheMac) {
+  EXPECT_EQ(to_string(address_from_mac(Ipv6{{0xfe, 0x80}}, Mac{{0x76, 0x6d, 0, 0, 0xaa, 1}})),
+            "fe80::746d:ff:fe00:aa01");
+  EXPECT_EQ(to_string(gateway_of(Ipv6{{0xfd, 1}})), "fd01::1");
 }
 
 }  // namespace

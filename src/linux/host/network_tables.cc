@@ -1,0 +1,142 @@
+#include "linux/host/network_tables.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "linux/host/forwarding.h"
+#include "linux/host/network_lock.h"
+#include "linux/nft/batch.h"
+#include "linux/nft/tables.h"
+#include "linux/rules/network_rules.h"
+
+namespace vmnet {
+namespace {
+
+NetworkRules rules_of(const NetworkState& state, const Link& bridge, Mode mode) {
+  NetworkRules rules{.mode = mode,
+                     .bridge = bridge.name,
+                     .port_group = port_group(bridge.index),
+                     .links_group = links_group(bridge.index)};
+  for (const Link* vm : state.vms_of(bridge.index)) {
+    auto record = parse_vm_alias(vm->alias);
+    if (record) rules.vms.push_back({.mac = record->mac, .ipv4 = record->address});
+  }
+  return rules;
+}
+
+std::vector<NetworkRules> rules_of_own_networks(const NetworkState& state) {
+  std::vector<NetworkRules> all;
+  const GuardedForwarding guarded = guarded_forwarding(state);
+  const bool one_ipv6_switch = !kernel_has_force_forwarding();
+  for (const ExistingNetwork& network : state.networks) {
+    const Link* bridge = find_link(state.links, network.bridge);
+    const bool shared = network.record.kind == NetworkKind::kShared;
+    NetworkRules rules = rules_of(state, *bridge, shared ? Mode::kShared : Mode::kHost);
+    if (network.record.addresses) rules.subnet = network.record.addresses->subnet();
+    rules.ipv6_prefix = network.record.ipv6_prefix;
+    rules.guarded = guarded;
+    rules.one_ipv6_switch = one_ipv6_switch;
+    all.push_back(std::move(rules));
+  }
+  return all;
+}
+
+std::vector<NetworkTable> wanted_tables(const NetworkState& state) {
+  std::vector<NetworkTable> wanted;
+  auto add = [&wanted](const NetworkRules& rules) {
+    for (NetworkTable& table : network_tables(rules)) wanted.push_back(std::move(table));
+  };
+  for (const NetworkRules& rules : rules_of_own_networks(state)) add(rules);
+  for (const Link& bridge : state.links) {
+    const bool users = bridge.kind == "bridge" && !is_own_bridge(bridge);
+    if (users && state.has_vm(bridge.index)) add(rules_of(state, bridge, Mode::kBridged));
+  }
+  return wanted;
+}
+
+std::vector<NftElement> without(const std::vector<NftElement>& from,
+                                const std::vector<NftElement>& elements) {
+  std::vector<NftElement> left;
+  std::ranges::copy_if(from, std::back_inserter(left), [&elements](const NftElement& element) {
+    return std::ranges::find(elements, element) == elements.end();
+  });
+  return left;
+}
+
+// Only what differs: every element that changes is an event to all who listen.
+Status update_sets(NetlinkSocket& netfilter, const NftTable& wanted, NftBatch& batch) {
+  for (const NftSet& set : wanted.sets()) {
+    if (set.dynamic) continue;  // filled by the rules
+    auto elements = list_elements(netfilter, wanted, set.name);
+    if (!elements) return pass(elements);
+    batch.remove_elements(wanted, set.name, without(*elements, set.elements));
+    batch.add_elements(wanted, set.name, without(set.elements, *elements));
+  }
+  return {};
+}
+
+TableLife life_of(const NetworkTable& table) {
+  return table.owned ? TableLife::kSocket : TableLife::kUntilRemoved;
+}
+
+void update_table(NetlinkSocket& netfilter, const NetworkTable& wanted,
+                  const ExistingTable& existing, NftBatch& batch) {
+  if (existing.owned && existing.owner != netfilter.port_id()) return;
+  NftBatch changes = batch;
+  if (existing.owned == wanted.owned && update_sets(netfilter, wanted.table, changes)) {
+    batch = std::move(changes);
+    return;
+  }
+  // Somebody has changed more of it than its elements.
+  batch.remove_table(wanted.table.family(), wanted.table.name());
+  batch.create(wanted.table, life_of(wanted));
+}
+
+bool is_network_table(const ExistingTable& table, const NetlinkSocket& netfilter) {
+  const bool ours_to_remove = !table.owned || table.owner == netfilter.port_id();
+  return ours_to_remove && !is_vm_device_name(table.name) && table.name != kLockTable;
+}
+
+}  // namespace
+
+Status update_network_tables(NetlinkSocket& netfilter, const NetworkState& state, Guards guards) {
+  if (auto checked = check_uplinks(guarded_forwarding(state)); !checked) return checked;
+  auto tables = list_tables(netfilter, kOwnPrefix);
+  if (!tables) return pass(tables);
+  NftBatch batch;
+  std::set<std::pair<NftFamily, std::string>> names;
+  for (const NetworkTable& wanted : wanted_tables(state)) {
+    if (wanted.owned && guards == Guards::kLeave) continue;
+    names.emplace(wanted.table.family(), wanted.table.name());
+    const auto* existing = find_table(*tables, wanted.table.family(), wanted.table.name());
+    if (existing != nullptr) {
+      update_table(netfilter, wanted, *existing, batch);
+    } else {
+      batch.create(wanted.table, life_of(wanted));
+    }
+  }
+  for (const ExistingTable& table : *tables) {
+    if (!is_network_table(table, netfilter) || names.contains({table.family, table.name})) continue;
+    batch.remove_table(table.family, table.name);
+  }
+  // ROOT: what the aliases of our devices say, which root alone can write.
+  return batch.empty() ? Status{} : batch.commit(netfilter);
+}
+
+Result<TablesSeen> look_at_tables(NetlinkSocket& netfilter, Mode mode, std::string_view bridge) {
+  auto tables = list_tables(netfilter, kOwnPrefix);
+  if (!tables) return pass(tables);
+  TablesSeen seen{.network = true, .guard = true};
+  for (const NetworkTable& wanted : network_tables({.mode = mode, .bridge = std::string(bridge)})) {
+    const auto* existing = find_table(*tables, wanted.table.family(), wanted.table.name());
+    if (existing == nullptr) (wanted.owned ? seen.guard : seen.network) = false;
+    if (existing != nullptr && wanted.owned) {
+      seen.own_guard = existing->owned && existing->owner == netfilter.port_id();
+    }
+  }
+  return seen;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,88 @@
+// What keepers do for their network's tables while their VMs live: who removes them finds them back
+// (`nft flush ruleset`, a firewall's reload), and a guard whose keeper has ended gets another one.
+
+#include <algorithm>
+#include <chrono>
+
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "linux/host/host_network.h"
+
+namespace vmnet {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Whose guard it is acts at once. Should that one not, the others do, each at a moment of its own,
+// so that few of them ask for the lock.
+constexpr milliseconds kAtOnce{0};
+constexpr milliseconds kOthersWait{20};
+constexpr milliseconds kOthersSpread{40};
+
+// The kernel tells of the device of a VM that was killed before it has removed what the keeper's
+// sockets owned, and of that not at all.
+constexpr milliseconds kSocketsWait{100};
+constexpr milliseconds kSocketsSpread{100};
+
+// What else is watched must not wait for longer.
+constexpr milliseconds kLockTry{50};
+
+milliseconds soon(milliseconds wait, milliseconds spread) {
+  uint16_t random = 0;
+  if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = 0;
+  return wait + milliseconds(random % spread.count());
+}
+
+}  // namespace
+
+Status HostNetwork::watch_tables() {
+  const bool users = config_.mode == Mode::kBridged;
+  auto tables = TableEvents::watch(users ? "vmnet-on" : bridge_name_);
+  if (!tables) return pass(tables);
+  table_events_.emplace(std::move(*tables));
+  if (users) return {};  // without a guard
+  auto ends = DeviceEvents::watch_ends(kOwnPrefix);
+  if (!ends) return pass(ends);
+  vm_ends_.emplace(std::move(*ends));
+  return {};
+}
+
+std::optional<milliseconds> HostNetwork::read_table_events() {
+  table_events_->read();
+  auto seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
+  if (!seen) return soon(kOthersWait, kOthersSpread);
+  if (seen->network && seen->guard) return std::nullopt;
+  return seen->own_guard ? kAtOnce : soon(kOthersWait, kOthersSpread);
+}
+
+std::optional<milliseconds> HostNetwork::read_vm_ends() {
+  vm_ends_->read([](const Mac&) {});
+  return soon(kSocketsWait, kSocketsSpread);
+}
+
+bool HostNetwork::restore_tables(int cancel_fd) {
+  auto seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
+  if (seen && seen->network && seen->guard) return true;
+  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, kLockTry);
+  if (!lock) {
+    if (lock.error().os_errno == ECANCELED) return true;
+    if (lock.error().os_errno == 0) return false;  // held by another
+    log_warn("network", "cannot put nftables rules back: {}", lock.error().message);
+    return true;
+  }
+  seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
+  auto state = read_network_state(netlink_);
+  // The worker has ended meanwhile, and another helper has cleaned up after it.
+  if (state && find_link(state->links, bridge_) == nullptr) return true;
+  Status updated =
+      state ? update_network_tables(*netfilter_, *state, Guards::kTake) : Status(pass(state));
+  if (!updated) {
+    log_warn("network", "cannot put nftables rules back: {}", updated.error().message);
+  } else if (seen && !seen->network) {
+    log_warn("network", "somebody removed the nftables rules of {}; they are back", bridge_name_);
+  }
+  return true;
+}
+
+}  // namespace vmnet

@@ -1,0 +1,158 @@
+// A VM's device: a port of the network's bridge or, isolated, a link of its own.
+
+#include "linux/host/vm_device.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "linux/device/identity.h"
+#include "linux/host/forwarding.h"
+#include "linux/host/host_network.h"
+#include "linux/netlink/neighbours.h"
+#include "wire/split.h"
+
+namespace vmnet {
+namespace {
+
+// The host's identity, an input to the hash of its IPv6 prefix; empty where there is none.
+std::string machine_id() {
+  UniqueFd file(open("/etc/machine-id", O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  std::array<char, 64> text{};
+  ssize_t size = file.valid() ? read(file.get(), text.data(), text.size()) : 0;
+  return {text.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))};
+}
+
+}  // namespace
+
+Ipv6 choose_prefix(const NetworkState& state, std::string_view name) {
+  const std::string host = machine_id();
+  Ipv6 prefix = unique_local_prefix(host, name);
+  // 65,536 names have a prefix of their own; there are fewer devices.
+  for (int attempt = 1; state.has_prefix(prefix); attempt++) {
+    prefix = unique_local_prefix(host, fmt::format("{} {}", name, attempt));
+  }
+  return prefix;
+}
+
+Status add_gateway_ipv6(NetlinkSocket& netlink, int device, const Ipv6& prefix) {
+  if (auto added = add_address(netlink, device, kGatewayLinkLocal, 64); !added) return added;
+  return add_address(netlink, device, gateway_of(prefix), 64);
+}
+
+Status HostNetwork::choose_vm_addresses(const NetworkState& state) {
+  if (is_isolated() && record_.ipv6_prefix) {
+    auto now = read_network_state(netlink_);  // with a bridge that was just made
+    if (!now) return pass(now);
+    facts_.ipv6_prefix =
+        choose_prefix(*now, canonical_name(record_) + " " + to_string(facts_.interface_id));
+  }
+  if (!record_.addresses) return {};
+  const std::vector<Ipv4> given = state.addresses_on(bridge_);
+  auto in_use = addresses_in_use(netlink_, bridge_);
+  if (!in_use) return pass(in_use);
+  std::vector<Ipv4> taken = given;
+  taken.insert(taken.end(), in_use->begin(), in_use->end());
+  const Uuid* lasting_id = config_.interface_id ? &*config_.interface_id : nullptr;
+  auto address = choose_address(*record_.addresses, lasting_id, taken);
+  // What is in use is what VMs say: one that says it of all must not keep the others out.
+  if (!address) address = choose_address(*record_.addresses, lasting_id, given);
+  if (!address) return pass(address);
+  facts_.vm_address = *address;
+  return {};
+}
+
+// An isolated VM's link has the gateway's.
+Mac HostNetwork::device_mac() const {
+  return is_isolated() ? facts_.gateway_mac : port_mac(facts_.interface_id);
+}
+
+// The rules are there before the first frame can be.
+Status HostNetwork::attach_tap() {
+  if (auto made = make_tap(); !made) return made;
+  if (auto installed = install_vm_rules(); !installed) return installed;
+  if (auto updated = update_tables(Guards::kTake); !updated) return updated;
+  return is_isolated() ? make_link() : join_bridge();
+}
+
+Status HostNetwork::make_tap() {
+  auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
+  if (!name) return pass(name);
+  auto tap = create_tap(*name, device_mac(), offload_of(config_));
+  if (!tap) return pass(tap);
+  auto index = find_index(netlink_, *name);
+  if (!index) return pass(index);
+  device_ = *index;
+  device_fd_ = std::move(*tap);
+  if (config_.hand_over_device) {
+    if (auto set = set_tap_owner(device_fd_.get(), user_); !set) return set;
+  }
+  facts_.device_index = device_;
+  name->copy(facts_.device.data(), facts_.device.size() - 1);
+  if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
+  if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
+  // Also where it is the usual one: udev's files may give every new device another.
+  if (auto set = set_link_mtu(netlink_, device_, port_mtu_); !set) return set;
+  const uint32_t group = is_isolated() ? links_group(bridge_) : port_group(bridge_);
+  if (auto set = set_group(netlink_, device_, group); !set) return set;
+  VmRecord vm{.interface_id = facts_.interface_id,
+              .mac = facts_.vm_mac,
+              .address = facts_.vm_address,
+              .uid = user_};
+  if (is_isolated()) vm.ipv6_prefix = facts_.ipv6_prefix;
+  return set_alias(netlink_, device_, to_alias(vm));
+}
+
+Status HostNetwork::join_bridge() {
+  auto attached = attach_port(netlink_, device_, bridge_);
+  if (!attached || config_.mode == Mode::kBridged) return attached;
+  wait_until_operational(netlink_, bridge_);
+  return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
+}
+
+// To the VM it is the network: the gateway's MAC and addresses, and a route to the VM's.
+Status HostNetwork::make_link() {
+  SettingNotes notes(netlink_, bridge_, record_);
+  const std::string name = facts_.device.data();
+  const bool shared = record_.kind == NetworkKind::kShared;
+  auto configured = configure_link(name, shared, facts_.ipv6_prefix.has_value(), notes);
+  if (!configured) return configured;
+  if (auto up = set_link_up(netlink_, device_); !up) return up;
+  if (facts_.vm_address) {
+    auto added = add_peer_address(netlink_, device_, facts_.addresses->start, *facts_.vm_address);
+    if (!added) return added;
+  }
+  if (!facts_.ipv6_prefix) return {};
+  return add_gateway_ipv6(netlink_, device_, *facts_.ipv6_prefix);
+}
+
+Status HostNetwork::install_vm_rules() {
+  VmRules rules{.mode = config_.mode,
+                .device = facts_.device.data(),
+                .gateway_mac = facts_.gateway_mac,
+                .vm_mac = facts_.vm_mac,
+                .vm_ipv4 = facts_.vm_address,
+                .ipv6_prefix = facts_.ipv6_prefix,
+                .isolated = is_isolated() || facts_.is_macvtap,
+                .outlive_keeper = config_.hand_over_device};
+  if (facts_.addresses) {
+    rules.subnet = facts_.addresses->subnet();
+    rules.gateway_ipv4 = facts_.addresses->start;
+  }
+  auto installed = InstalledVmRules::install(*netfilter_, rules);
+  if (!installed) return pass(installed);
+  rules_.emplace(std::move(*installed));
+  return {};
+}
+
+Status HostNetwork::update_tables(Guards guards) {
+  auto state = read_network_state(netlink_);
+  if (!state) return pass(state);
+  return update_network_tables(*netfilter_, *state, guards);
+}
+
+}  // namespace vmnet
