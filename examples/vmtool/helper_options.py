@@ -3,6 +3,7 @@
 
 # Name, value's name (none: a flag), whether it may be given again, what it is.
 HELPER_OPTIONS = (
+    ("--socket-type", "TYPE", False, "type of the VM's socket"),
     ("--interface-id", "UUID", False, "who this interface is"),
     ("--operation-mode", "MODE", False, "kind of network"),
     ("--shared-interface", "NAME", False, "interface of the host to share"),

@@ -1,6 +1,6 @@
 # Completion of vmnet-helper for bash, made by packaging/make_texts.py from src/helper/option_table.cc; change that.
 
-_vmnet_helper_options='--fd --socket --interface-id --operation-mode --shared-interface --enable-tso
+_vmnet_helper_options='--fd --socket --socket-type --interface-id --operation-mode --shared-interface --enable-tso
   --enable-checksum-offload --tap --enable-isolation --start-address --end-address --subnet-mask
   --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval --verbose
   --list-shared-interfaces --version --help'
@@ -12,6 +12,7 @@ _vmnet_helper() {
   [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
   case $before in
     --socket | -s) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+    --socket-type) mapfile -t COMPREPLY < <(compgen -W 'dgram stream' -- "$word") ;;
     --operation-mode) mapfile -t COMPREPLY < <(compgen -W 'shared bridged host' -- "$word") ;;
     --shared-interface) mapfile -t COMPREPLY < <(compgen -W "$("$helper" --list-shared-interfaces 2> /dev/null)" -- "$word") ;;
     --fd | -f | --interface-id | -i | --start-address | --end-address | --subnet-mask | --dns \

@@ -3,6 +3,7 @@
 complete -c vmnet-helper -f
 complete -c vmnet-helper -s f -l fd -x -d "inherited socket of the VM"
 complete -c vmnet-helper -s s -l socket -r -F -d "socket to make"
+complete -c vmnet-helper -l socket-type -x -a 'dgram stream' -d "type of the VM's socket"
 complete -c vmnet-helper -s i -l interface-id -x -d "who this interface is"
 complete -c vmnet-helper -l operation-mode -x -a 'shared bridged host' -d "kind of network"
 complete -c vmnet-helper -l shared-interface -x -a '(vmnet-helper --list-shared-interfaces 2> /dev/null)' -d "interface of the host to share"

@@ -1,8 +1,9 @@
 # Completion of vmnet-run for bash: its options, then those of the command. made by packaging/make_texts.py from src/helper/option_table.cc; change that.
 
-_vmnet_run_options='--interface-id --operation-mode --shared-interface --enable-tso --enable-checksum-offload --tap
-  --enable-isolation --start-address --end-address --subnet-mask --dns --network-id
-  --host-ip-address --host-subnet-mask --network --stats-interval --verbose --version --help --'
+_vmnet_run_options='--socket-type --interface-id --operation-mode --shared-interface --enable-tso
+  --enable-checksum-offload --tap --enable-isolation --start-address --end-address --subnet-mask
+  --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval --verbose
+  --version --help --'
 
 # The place of the command: after --, or the first word that is no option and no option's value.
 _vmnet_run_command() {
@@ -10,7 +11,7 @@ _vmnet_run_command() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) echo $((i + 1)) && return ;;
-      --interface-id | -i | --operation-mode | --shared-interface | --start-address | --end-address | --subnet-mask | --dns | --network-id | --host-ip-address | --host-subnet-mask | --network | --stats-interval)
+      --socket-type | --interface-id | -i | --operation-mode | --shared-interface | --start-address | --end-address | --subnet-mask | --dns | --network-id | --host-ip-address | --host-subnet-mask | --network | --stats-interval)
         ((i++))
         [[ ${COMP_WORDS[i]} != = ]] || ((i++))
         ;;
@@ -38,6 +39,7 @@ _vmnet_run() {
   helper=$(readlink -f "$(type -P "$1")")
   helper=${helper%/*}/vmnet-helper
   case $before in
+    --socket-type) mapfile -t COMPREPLY < <(compgen -W 'dgram stream' -- "$word") ;;
     --operation-mode) mapfile -t COMPREPLY < <(compgen -W 'shared bridged host' -- "$word") ;;
     --shared-interface) mapfile -t COMPREPLY < <(compgen -W "$("$helper" --list-shared-interfaces 2> /dev/null)" -- "$word") ;;
     --interface-id | -i | --start-address | --end-address | --subnet-mask | --dns | \

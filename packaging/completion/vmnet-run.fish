@@ -13,7 +13,7 @@ function __vmnet_run_command
         else if test "$words[$i]" = -- -a $i -lt (count $words)
             string join \n -- $words[(math $i + 1)..]
             return 0
-        else if contains -- "$words[$i]" --interface-id -i --operation-mode --shared-interface --start-address --end-address --subnet-mask --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval
+        else if contains -- "$words[$i]" --socket-type --interface-id -i --operation-mode --shared-interface --start-address --end-address --subnet-mask --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval
             set value yes
         else if not string match -q -- '-*' "$words[$i]"
             string join \n -- $words[$i..]
@@ -27,6 +27,7 @@ function __vmnet_run_options
 end
 complete -c vmnet-run -n 'not __vmnet_run_options' -x -a '(__fish_complete_subcommand --commandline (__vmnet_run_command))'
 
+complete -c vmnet-run -n __vmnet_run_options -l socket-type -x -a 'dgram stream' -d "type of the VM's socket"
 complete -c vmnet-run -n __vmnet_run_options -s i -l interface-id -x -d "who this interface is"
 complete -c vmnet-run -n __vmnet_run_options -l operation-mode -x -a 'shared bridged host' -d "kind of network"
 complete -c vmnet-run -n __vmnet_run_options -l shared-interface -x -a '(eval (path dirname (path resolve (command -s vmnet-run)))/vmnet-helper --list-shared-interfaces 2> /dev/null)' -d "interface of the host to share"

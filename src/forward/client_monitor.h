@@ -8,7 +8,7 @@
 #include <chrono>
 
 #include "base/unique_fd.h"
-#include "forward/vm_socket.h"
+#include "forward/vm_end.h"
 #include "platform/peer_watch.h"
 
 namespace vmnet {
@@ -18,30 +18,32 @@ class ClientMonitor {
   static constexpr std::chrono::milliseconds kInterval{500};
 
   // `watch` is of the socket that `socket` is made from.
-  ClientMonitor(VmSocket& socket, PeerWatch watch);
+  ClientMonitor(VmEnd& socket, PeerWatch watch);
 
   // Readable when check() should be called before kInterval is over. -1 entries are for poll to
   // ignore. They change with each check().
-  std::array<int, 2> wake_fds() const;
+  std::array<int, 3> wake_fds() const;
 
-  // Looks whether the peer is still there and releases a bound socket from a client that has gone.
-  // False: the peer of a connected socket has gone, so the helper's work is over. Logs who comes
-  // and goes, and how many datagrams of others were refused: at most 10 lines a second; what is
-  // left out is made up for by a later call.
+  // Admits who waits to be a client. Looks whether the peer is still there and releases a bound
+  // socket from a client that has gone. False: the peer of a connected socket has gone, so the
+  // helper's work is over. Logs who comes and goes, who did not keep to the protocol, and how many
+  // others were refused: at most 10 lines a second; what is left out is made up for by a later
+  // call.
   [[nodiscard]] bool check();
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  void follow(const VmSocket::Client& client);
-  void log_news(const VmSocket::Client& client);
+  void follow(const VmEnd::Client& client);
+  void log_news(const VmEnd::Client& client);
 
-  VmSocket& socket_;
+  VmEnd& socket_;
   PeerWatch watch_;
   uint64_t epoch_;           // of the client last followed
-  UniqueFd client_process_;  // a hint: the process that the client's first datagram came from
+  UniqueFd client_process_;  // a hint: the process that the client came from
   uint64_t logged_epoch_;
   uint64_t logged_refused_ = 0;
+  uint64_t logged_faults_ = 0;
   Clock::time_point next_log_;
 };
 

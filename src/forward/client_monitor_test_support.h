@@ -17,7 +17,7 @@ inline ClientMonitor monitor_of(VmSocket& socket) {
 }
 
 inline bool wakes(const ClientMonitor& monitor, std::chrono::milliseconds timeout) {
-  std::array<pollfd, 2> entries{};
+  std::array<pollfd, 3> entries{};
   for (size_t i = 0; i < entries.size(); i++) {
     entries.at(i) = {.fd = monitor.wake_fds().at(i), .events = POLLIN, .revents = 0};
   }

@@ -1,8 +1,11 @@
 // VM to host: lets the network's services answer first, then merges what belongs together and puts
-// a virtio header before each frame, in its slot's headroom.
+// a virtio header before each frame: in its slot's headroom, or as a part of its own where it has
+// none.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <vector>
 
 #include "forward/data_path.h"
 #include "forward/transform.h"
@@ -22,8 +25,10 @@ class ToHost final : public Transform {
   size_t process(ReceiveBatch& in, size_t first, SendBatch& out, uint64_t& drops) override;
 
  private:
+  using Header = std::array<uint8_t, VirtioHeader::kSize>;
+
   // False: nothing can carry this frame.
-  bool emit(size_t index, SendBatch& out);
+  bool emit(size_t index, bool headroom, SendBatch& out);
   size_t mtu_for(Bytes frame) const;
 
   DataPathOptions options_;
@@ -31,6 +36,7 @@ class ToHost final : public Transform {
   FrameSink* vm_;
   const PathMtus* paths_;
   Merger merger_;
+  std::vector<Header> headers_;  // of frames without headroom
 };
 
 }  // namespace vmnet

@@ -166,7 +166,7 @@ void VmSocket::client_gone(uint64_t epoch) {
   if (is_attached(epoch) && epoch_.load(std::memory_order_relaxed) == epoch) detach();
 }
 
-VmSocket::Client VmSocket::client() const {
+VmEnd::Client VmSocket::client() const {
   std::scoped_lock lock(client_mutex_);
   uint64_t epoch = epoch_.load(std::memory_order_relaxed);
   return {.epoch = epoch,
@@ -174,7 +174,9 @@ VmSocket::Client VmSocket::client() const {
           .pid = client_.pid,
           .path = path_of(client_),
           .unreachable_path = path_of(unreachable_),
-          .unreachable_errno = unreachable_errno_};
+          .unreachable_errno = unreachable_errno_,
+          .fault = {},
+          .faults = 0};
 }
 
 Transfer VmSocket::write(const SendBatch& batch) {

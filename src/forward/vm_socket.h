@@ -6,8 +6,8 @@
 // the client: the socket connects back to it, from when on the kernel turns everyone else away.
 // When the client has gone the socket waits for the next.
 //
-// The client's life is a counter, the epoch: odd while there is a client. The data path loads it
-// once a batch; only the choice and the loss of a client take a lock.
+// The data path loads the client's epoch once a batch; only the choice and the loss of a client
+// take a lock.
 #pragma once
 
 #include <atomic>
@@ -21,14 +21,12 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "forward/stats.h"
-#include "forward/wake_up.h"
+#include "forward/vm_end.h"
 #include "platform/datagrams.h"
-#include "platform/endpoint.h"
-#include "platform/frame_responder.h"
 
 namespace vmnet {
 
-class VmSocket : public Endpoint, public FrameSink {
+class VmSocket final : public VmEnd {
  public:
   // A datagram or SEQPACKET socket whose peer is the VM, for batches of at most `max_batch` frames.
   // What send() delivers or loses is counted in `replies`, which outlives the object.
@@ -56,30 +54,17 @@ class VmSocket : public Endpoint, public FrameSink {
 
   uint64_t epoch() const override { return epoch_.load(std::memory_order_acquire); }
 
-  bool is_bound() const { return permitted_uid_.has_value(); }
-
-  struct Client {
-    uint64_t epoch = 0;     // changes with each client that comes or goes
-    bool attached = false;  // always, for a connected socket
-    pid_t pid = 0;          // in our pid namespace; 0: not known
-    std::string path;       // as the client bound it: not escaped; empty for a connected socket
-    // The last sender that could not be connected back to since there was a client, and why; 0:
-    // none.
-    std::string unreachable_path;
-    int unreachable_errno = 0;
-  };
-  // Any thread, outside the data path.
-  Client client() const;
-
-  // The client of `epoch` has gone: wait for the next. Ignored if it is not the client any more,
-  // and for a connected socket. Any thread, outside the data path.
-  void client_gone(uint64_t epoch);
-
-  // Raised when a client has come or gone; cleared by whoever looks.
-  const WakeUp& client_changed() const { return client_changed_; }
-
-  // Datagrams not taken because their sender is not the client or may not be one. Any thread.
-  uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+  bool is_bound() const override { return permitted_uid_.has_value(); }
+  ReadShape read_shape(size_t max_frame) const override {
+    return {.slots = receiver_.max_batch(), .slot_size = max_frame};
+  }
+  Client client() const override;
+  void client_gone(uint64_t epoch) override;
+  const WakeUp& client_changed() const override { return client_changed_; }
+  uint64_t refused() const override { return refused_.load(std::memory_order_relaxed); }
+  std::string_view what_is_refused() const override {
+    return "datagrams of others than the client";
+  }
 
  private:
   VmSocket(UniqueFd socket, std::optional<uid_t> permitted_uid, size_t max_batch, WakeUp changed,

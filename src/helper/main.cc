@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "forward/stream_socket.h"
 #include "forward/vm_socket.h"
 #include "helper/native_session.h"
 #include "helper/open_vm_socket.h"
@@ -39,6 +40,7 @@ struct VmSide {
   UniqueFd socket;
   SocketFiles files;  // of a bound socket
   bool bound = false;
+  SocketType type = SocketType::kDatagram;
 };
 
 // All of `text`, or an error: the reader may have closed, the disk may be full.
@@ -70,16 +72,21 @@ Status print_shared_interfaces() {
   return print(lines);
 }
 
-Result<VmSide> adopt_vm_side(int fd) {
-  auto socket = adopt_vm_socket(fd);
-  if (!socket) return pass(socket);
-  return VmSide{.socket = std::move(*socket), .files = {}, .bound = false};
+Result<VmSide> adopt_vm_side(const VmSocketTarget& target) {
+  auto adopted = adopt_vm_socket(*target.fd, target.type);
+  if (!adopted) return pass(adopted);
+  return VmSide{
+      .socket = std::move(adopted->socket), .files = {}, .bound = false, .type = adopted->type};
 }
 
-Result<VmSide> bind_vm_side(const std::string& path, const RealUser& user, int start_directory) {
-  VmSide vm{.socket = {}, .files = {}, .bound = true};
+Result<VmSide> bind_vm_side(const VmSocketTarget& target, const RealUser& user,
+                            int start_directory) {
+  VmSide vm{.socket = {},
+            .files = {},
+            .bound = true,
+            .type = target.type.value_or(SocketType::kDatagram)};
   auto opened = as_real_user(user, [&]() -> Status {
-    auto bound = bind_vm_socket(path, start_directory);
+    auto bound = bind_vm_socket(target.path, start_directory, vm.type);
     if (!bound) return pass(bound);
     vm.socket = std::move(bound->socket);
     vm.files = std::move(bound->files);
@@ -123,29 +130,59 @@ Status outcome(SessionEnd end) {
       "the host's network interface is gone: it was deleted, or the helper's keeper killed");
 }
 
+template <typename Socket>
+Result<std::unique_ptr<VmEnd>> as_vm_end(Result<std::unique_ptr<Socket>> socket) {
+  if (!socket) return pass(socket);
+  return std::move(*socket);
+}
+
+Result<std::unique_ptr<VmEnd>> open_vm_end(VmSide vm, uid_t permitted_uid, size_t max_frame,
+                                           DirectionStats& replies) {
+  UniqueFd socket = std::move(vm.socket);
+  if (vm.type == SocketType::kDatagram) {
+    return as_vm_end(vm.bound
+                         ? VmSocket::bound(std::move(socket), permitted_uid, kSocketBatch, replies)
+                         : VmSocket::connected(std::move(socket), kSocketBatch, replies));
+  }
+  max_frame += kMaxTagsSize;
+  return as_vm_end(
+      vm.bound ? StreamSocket::listening(std::move(socket), permitted_uid, max_frame, replies)
+               : StreamSocket::connected(std::move(socket), max_frame, replies));
+}
+
 Status forward(const Options& options, const StartContext& context, const RealUser& user, VmSide vm,
                HostInterface& interface, int stop_fd) {
   raise_buffers(vm.socket.get());
-  auto watch = watch_peer(vm.socket.get());
+  const bool stream = vm.type == SocketType::kStream;
+  // A stream tells of its end by itself.
+  auto watch = stream ? PeerWatch::blind() : watch_peer(vm.socket.get());
   if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
 
   DirectionStats to_vm_stats;
-  auto socket = vm.bound
-                    ? VmSocket::bound(std::move(vm.socket), user.uid, kSocketBatch, to_vm_stats)
-                    : VmSocket::connected(std::move(vm.socket), kSocketBatch, to_vm_stats);
+  SystemCallNeeds needs = interface.system_call_needs();
+  needs.stream = stream;
+  needs.accept_streams = stream && vm.bound;
+  size_t max_frame = max_frame_size(options.network, interface.description().mtu);
+  auto socket = open_vm_end(std::move(vm), user.uid, max_frame, to_vm_stats);
   if (!socket) return pass(socket);
   SessionConfig config{
       .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
   auto session = Session::create(config, interface, **socket, std::move(watch), to_vm_stats);
   if (!session) return pass(session);
   if (auto started = (*session)->start_threads(); !started) return started;
-  if (auto restricted = restrict_system_calls(interface.system_call_needs()); !restricted) {
+  if (auto restricted = restrict_system_calls(needs); !restricted) {
     return restricted;
   }
 
   auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
   if (!printed) return printed;
-  return outcome((*session)->run());
+  SessionEnd end = (*session)->run();
+  if (end == SessionEnd::kVmGone) {
+    if (auto fault = (*socket)->client().fault; !fault.empty()) {
+      return fail("the VM's stream cannot be followed: " + fault);
+    }
+  }
+  return outcome(end);
 }
 
 // --tap: the kernel forwards, and the VM's socket carries the device to it and tells of its end.
@@ -167,7 +204,7 @@ Status serve_native(const StartContext& context, const RealUser& user, const VmS
 Status run_helper(const Options& options, const StartContext& context) {
   Result<VmSide> vm;
   // First: a descriptor of our own could have the number of one that was not handed down.
-  if (options.target.fd) vm = adopt_vm_side(*options.target.fd);
+  if (options.target.fd) vm = adopt_vm_side(options.target);
   if (!vm) return pass(vm);
   constexpr std::array kStopSignals = {SIGTERM, SIGINT};
   auto stop = SignalWatch::start(kStopSignals);
@@ -176,7 +213,7 @@ Status run_helper(const Options& options, const StartContext& context) {
   auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
   if (!user) return pass(user);
   if (!options.target.fd) {
-    vm = bind_vm_side(options.target.path, *user, context.directory.get());
+    vm = bind_vm_side(options.target, *user, context.directory.get());
   }
   if (!vm) return pass(vm);
   auto interface = start_interface(options.network, *user, vm->files, vm->socket.get(), stop->fd());

@@ -162,9 +162,9 @@ Status call_with(int (*call)(int, const sockaddr*, socklen_t), int socket, const
   return {};
 }
 
-Result<UniqueFd> make_datagram_socket() {
+Result<UniqueFd> make_unix_socket(int type) {
   // SOCK_CLOEXEC is not on every platform; no thread forks in between.
-  UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM, 0));
+  UniqueFd socket(::socket(AF_UNIX, type, 0));
   if (!socket.valid() || ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0) {
     return fail_errno("cannot make a socket", errno);
   }
@@ -191,7 +191,8 @@ Status clear_the_way(const SocketFiles& files, const Address& address, const std
                     "choose another path",
                     path, status.st_uid));
   }
-  auto probe = make_datagram_socket();
+  // To one that listens for streams this is no connection (EPROTOTYPE), so it is not disturbed.
+  auto probe = make_unix_socket(SOCK_DGRAM);
   if (!probe) return pass(probe);
   auto connected = call_with(::connect, probe->get(), address, "connect");
   // ECONNREFUSED: bound once, but by nobody any more.
@@ -205,16 +206,27 @@ Status clear_the_way(const SocketFiles& files, const Address& address, const std
   return {};
 }
 
-Status make_socket(BoundVmSocket& bound, const Address& address, const std::string& path) {
+// The queue is for who comes while the last client's end is not seen yet.
+Status listen_for_streams(int socket, const std::string& path) {
+  constexpr int kQueue = 16;
+  if (::listen(socket, kQueue) == 0 && ::fcntl(socket, F_SETFL, O_NONBLOCK) == 0) return {};
+  return fail_errno(fmt::format("--socket '{}': cannot listen on it", path), errno);
+}
+
+Status make_socket(BoundVmSocket& bound, const Address& address, const std::string& path,
+                   SocketType type) {
   auto lock = take_lock(bound.files, path);
   if (!lock) return pass(lock);
   bound.files.lock = std::move(*lock);
   if (auto clear = clear_the_way(bound.files, address, path); !clear) return clear;
-  auto socket = make_datagram_socket();
+  const bool stream = type == SocketType::kStream;
+  auto socket = make_unix_socket(stream ? SOCK_STREAM : SOCK_DGRAM);
   if (!socket) return pass(socket);
   bound.socket = std::move(*socket);
-  // Before the first client can send: its credentials decide whether it is served.
-  if (auto on = identify_senders(bound.socket.get(), true); !on) return on;
+  // Before the first client can send: a datagram's credentials decide whether it is served.
+  if (!stream) {
+    if (auto on = identify_senders(bound.socket.get(), true); !on) return on;
+  }
   std::string what = fmt::format("--socket '{}': cannot bind it", path);
   if (auto done = call_with(::bind, bound.socket.get(), address, what); !done) return done;
   struct stat status{};
@@ -224,12 +236,45 @@ Status make_socket(BoundVmSocket& bound, const Address& address, const std::stri
   }
   bound.files.socket_device = status.st_dev;
   bound.files.socket_inode = status.st_ino;
-  return {};
+  return stream ? listen_for_streams(bound.socket.get(), path) : Status();
 }
 
 }  // namespace
 
-Result<UniqueFd> adopt_vm_socket(int fd) {
+namespace {
+
+std::string_view name_of(int type) {
+  switch (type) {
+    case SOCK_DGRAM:
+      return "dgram";
+    case SOCK_SEQPACKET:
+      return "seqpacket";
+    case SOCK_STREAM:
+      return "stream";
+    default:
+      return "another type";
+  }
+}
+
+Result<SocketType> check_type(int fd, std::optional<SocketType> wanted) {
+  int type = integer_option(fd, SO_TYPE).value_or(-1);
+  if (type != SOCK_DGRAM && type != SOCK_SEQPACKET && type != SOCK_STREAM) {
+    return fail(
+        fmt::format("--fd {}: make it of type SOCK_DGRAM, SOCK_SEQPACKET or SOCK_STREAM", fd));
+  }
+  auto found = type == SOCK_STREAM ? SocketType::kStream : SocketType::kDatagram;
+  if (wanted && *wanted != found) {
+    return fail(fmt::format(
+        "--socket-type {}: the socket of --fd {} is of type {}; leave the option out or make "
+        "another socket",
+        *wanted == SocketType::kStream ? "stream" : "dgram", fd, name_of(type)));
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<AdoptedVmSocket> adopt_vm_socket(int fd, std::optional<SocketType> wanted) {
   if (fd < 0) return fail(fmt::format("--fd {}: not a descriptor", fd));
   if (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
     return fail(
@@ -242,11 +287,8 @@ Result<UniqueFd> adopt_vm_socket(int fd) {
     return fail_errno(fmt::format("--fd {}: not a socket", fd), errno);
   }
   if (address.ss_family != AF_UNIX) return fail(fmt::format("--fd {}: not an AF_UNIX socket", fd));
-  auto type = integer_option(fd, SO_TYPE);
-  if (type != SOCK_DGRAM && type != SOCK_SEQPACKET) {
-    return fail(
-        fmt::format("--fd {}: a stream socket; make it of type SOCK_DGRAM or SOCK_SEQPACKET", fd));
-  }
+  auto type = check_type(fd, wanted);
+  if (!type) return pass(type);
   size = sizeof(address);
   if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     return fail_errno(fmt::format("--fd {}: the socket is not connected", fd), errno,
@@ -255,10 +297,11 @@ Result<UniqueFd> adopt_vm_socket(int fd) {
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
     return fail_errno(fmt::format("--fd {}: cannot set close-on-exec", fd), errno);
   }
-  return UniqueFd(fd);
+  return AdoptedVmSocket{.socket = UniqueFd(fd), .type = *type};
 }
 
-Result<BoundVmSocket> bind_vm_socket(const std::string& path, int start_directory) {
+Result<BoundVmSocket> bind_vm_socket(const std::string& path, int start_directory,
+                                     SocketType type) {
   if (path.empty()) return fail("--socket: the path is empty");
   auto place = find_place(path, start_directory);
   if (!place) return pass(place);
@@ -268,7 +311,7 @@ Result<BoundVmSocket> bind_vm_socket(const std::string& path, int start_director
   bound.files.socket_name = place->name;
   bound.files.lock_name = place->name + ".lock";
   ScopedUmask exactly_the_user(0177);
-  if (auto made = make_socket(bound, address, path); !made) {
+  if (auto made = make_socket(bound, address, path, type); !made) {
     remove_socket_files(bound.files);
     return pass(made);
   }

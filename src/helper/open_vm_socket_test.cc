@@ -28,16 +28,33 @@ using ::testing::HasSubstr;
 
 // ---------------------------------------------------------------- --fd
 
-TEST(AdoptVmSocket, TakesEitherKindOfPair) {
-  for (int type : packet_socket_types()) {
+TEST(AdoptVmSocket, TakesAnyKindOfPair) {
+  auto types = packet_socket_types();
+  types.push_back(SOCK_STREAM);
+  for (int type : types) {
     SocketPair pair(type);
     ASSERT_EQ(::fcntl(pair.ours.get(), F_SETFD, 0), 0);
     int number = pair.ours.release();
     auto socket = adopt_vm_socket(number);
     ASSERT_TRUE(socket) << socket.error().message;
-    EXPECT_EQ(socket->get(), number);
+    EXPECT_EQ(socket->socket.get(), number);
+    EXPECT_EQ(socket->type == SocketType::kStream, type == SOCK_STREAM);
     EXPECT_EQ(::fcntl(number, F_GETFD), FD_CLOEXEC);
     EXPECT_EQ(::fcntl(number, F_GETFL) & O_NONBLOCK, 0);
+  }
+}
+
+TEST(AdoptVmSocket, TheTypeAskedForMustBeTheSockets) {
+  SocketPair stream(SOCK_STREAM);
+  auto socket = adopt_vm_socket(stream.ours.get(), SocketType::kDatagram);
+  ASSERT_FALSE(socket);
+  EXPECT_THAT(socket.error().message, HasSubstr("--socket-type dgram: "));
+  EXPECT_THAT(socket.error().message, HasSubstr("of type stream"));
+  EXPECT_TRUE(adopt_vm_socket(stream.ours.release(), SocketType::kStream));
+  for (int type : packet_socket_types()) {
+    SocketPair pair(type);
+    EXPECT_FALSE(adopt_vm_socket(pair.ours.get(), SocketType::kStream));
+    EXPECT_TRUE(adopt_vm_socket(pair.ours.release(), SocketType::kDatagram));
   }
 }
 
@@ -57,8 +74,6 @@ TEST(AdoptVmSocket, RefusesWhatIsNoVmSocket) {
   expect_refused(file.get(), "not a socket");
   UniqueFd udp(::socket(AF_INET, SOCK_DGRAM, 0));
   expect_refused(udp.get(), "not an AF_UNIX socket");
-  SocketPair stream(SOCK_STREAM);
-  expect_refused(stream.ours.get(), "SOCK_DGRAM");
   UniqueFd lonely(::socket(AF_UNIX, SOCK_DGRAM, 0));
   expect_refused(lonely.get(), "not connected");
   EXPECT_GE(::fcntl(lonely.get(), F_GETFD), 0) << "still open";

@@ -93,6 +93,7 @@ TEST(OptionErrors, NumbersAreDecimalAndBounded) {
 
 TEST(OptionErrors, Names) {
   expect_refused({{"--socket", ""}, "--socket ''"});
+  expect_refused({{"--fd=3", "--socket-type", "tcp"}, "--socket-type 'tcp': not one of"});
   const Words modes = {"", "Shared", "shared ", "bridge", "nat", "shared\n", "host,shared"};
   for (const std::string& mode : modes) {
     expect_refused({with_fd({"--operation-mode", mode}), "--operation-mode '"});

@@ -13,8 +13,9 @@ constexpr std::array kTable = {
                .programs = Programs::kHelper,
                .section = OptionSection::kVmSocket,
                .summary = "inherited socket of the VM",
-               .help = "the VM's socket, inherited: one end of a socketpair of `AF_UNIX`, "
-                       "`SOCK_DGRAM` or `SOCK_SEQPACKET`, whose other end the VM has",
+               .help =
+                   "the VM's socket, inherited: one end of a socketpair of `AF_UNIX`, "
+                   "`SOCK_DGRAM`, `SOCK_SEQPACKET` or `SOCK_STREAM`, whose other end the VM has",
                .default_text = "none, this or `--socket` must be given"},
     OptionSpec{.id = OptionId::kSocket,
                .name = "socket",
@@ -24,9 +25,19 @@ constexpr std::array kTable = {
                .programs = Programs::kHelper,
                .section = OptionSection::kVmSocket,
                .summary = "socket to make",
-               .help = "make a Unix datagram socket at PATH and serve the VM that sends to it "
+               .help = "make a Unix socket at PATH and serve the VM that sends to it or connects "
                        "first; when it has gone, the next one",
                .default_text = "none, this or `--fd` must be given"},
+    OptionSpec{.id = OptionId::kSocketType,
+               .name = "socket-type",
+               .value_name = "TYPE",
+               .kind = ValueKind::kChoice,
+               .choices = "dgram stream",
+               .section = OptionSection::kVmSocket,
+               .summary = "type of the VM's socket",
+               .help = "`dgram`: a frame a datagram; `stream`: frames one behind the other, each "
+                       "behind its length in 32 bits, big endian",
+               .default_text = "`dgram`; with `--fd` what the socket is"},
 
     OptionSpec{.id = OptionId::kInterfaceId,
                .name = "interface-id",
@@ -189,7 +200,7 @@ std::span<const OptionSpec> option_table() { return kTable; }
 std::string_view section_title(OptionSection section) {
   switch (section) {
     case OptionSection::kVmSocket:
-      return "The VM's socket, exactly one of:";
+      return "The VM's socket, exactly one of --fd and --socket:";
     case OptionSection::kInterface:
       return "The interface:";
     case OptionSection::kAddresses:

@@ -16,6 +16,7 @@ namespace vmnet {
 enum class OptionId : int {
   kFd = 256,
   kSocket,
+  kSocketType,
   kInterfaceId,
   kOperationMode,
   kSharedInterface,

@@ -24,6 +24,14 @@ Status check_platform(const GivenOptions& given, Platform platform) {
   return {};
 }
 
+Result<std::optional<SocketType>> parse_socket_type(const GivenOptions& given) {
+  const GivenOption* type = given.find(OptionId::kSocketType);
+  if (type == nullptr) return std::nullopt;
+  if (type->value == "dgram") return SocketType::kDatagram;
+  if (type->value == "stream") return SocketType::kStream;
+  return refuse_value(*type, "not one of dgram, stream");
+}
+
 Result<VmSocketTarget> parse_target(const GivenOptions& given) {
   const GivenOption* fd = given.find(OptionId::kFd);
   const GivenOption* socket = given.find(OptionId::kSocket);
@@ -31,16 +39,18 @@ Result<VmSocketTarget> parse_target(const GivenOptions& given) {
     return fail(fmt::format("{} {} and {} {}: only one of them can be the VM's socket", fd->name,
                             quoted(fd->value), socket->name, quoted(socket->value)));
   }
+  auto type = parse_socket_type(given);
+  if (!type) return pass(type);
   if (fd != nullptr) {
     auto number = parse_unsigned<unsigned>(fd->value);
     if (!number || *number > static_cast<unsigned>(std::numeric_limits<int>::max())) {
       return refuse_value(*fd, "not a file descriptor number");
     }
-    return VmSocketTarget{.fd = static_cast<int>(*number), .path = {}};
+    return VmSocketTarget{.type = *type, .fd = static_cast<int>(*number), .path = {}};
   }
   if (socket != nullptr) {
     if (socket->value.empty()) return refuse_value(*socket, "the path is empty");
-    return VmSocketTarget{.fd = std::nullopt, .path = std::string(socket->value)};
+    return VmSocketTarget{.type = *type, .fd = std::nullopt, .path = std::string(socket->value)};
   }
   return fail("the VM's socket is missing: give --fd FD or --socket PATH");
 }

@@ -14,11 +14,15 @@
 
 namespace vmnet {
 
+// How frames are told apart on the VM's socket: one a datagram, or each behind its length.
+enum class SocketType { kDatagram, kStream };
+
 // Where the VM's socket comes from: exactly one of the two is set after a successful parse of
 // Action::kRun.
 struct VmSocketTarget {
-  std::optional<int> fd;  // --fd: inherited; any non-negative number, not looked at yet
-  std::string path;       // --socket: as given, not empty; may be relative to the start directory
+  std::optional<SocketType> type;  // --socket-type; nothing: datagrams, or what the descriptor is
+  std::optional<int> fd;           // --fd: inherited; any non-negative number, not looked at yet
+  std::string path;  // --socket: as given, not empty; may be relative to the start directory
 };
 
 enum class Action { kRun, kHelp, kVersion, kListSharedInterfaces };

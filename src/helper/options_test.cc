@@ -50,6 +50,9 @@ TEST(Options, EveryFormOfAnOptionIsTheSame) {
   EXPECT_EQ(parsed({"-s/tmp/vm.sock"}).target.path, "/tmp/vm.sock");
   EXPECT_EQ(parsed({"--socket=vm.sock"}).target.path, "vm.sock");
   EXPECT_EQ(parsed({"--socket", "--"}).target.path, "--");
+  EXPECT_EQ(parsed({"--socket=x"}).target.type, std::nullopt);
+  EXPECT_EQ(parsed({"--socket=x", "--socket-type=stream"}).target.type, SocketType::kStream);
+  EXPECT_EQ(parsed({"--fd=3", "--socket-type", "dgram"}).target.type, SocketType::kDatagram);
   EXPECT_EQ(parsed({"--op=host", "-f3"}).network.mode, Mode::kHost);
 }
 

@@ -23,9 +23,10 @@ DataPathOptions data_path(const NetworkConfig& config, const HostInterface& inte
           .mtu = interface.description().mtu};
 }
 
-BatchSizes to_host_sizes(const DataPathOptions& options) {
-  return {.read_slots = kBatchFrames,
-          .slot_size = options.max_frame() + kMaxTagsSize,
+BatchSizes to_host_sizes(const DataPathOptions& options, const VmEnd& vm) {
+  auto shape = vm.read_shape(options.max_frame() + kMaxTagsSize);
+  return {.read_slots = shape.slots,
+          .slot_size = shape.slot_size,
           .write_frames = kBatchFrames,
           .write_parts = 2 * kBatchFrames};
 }
@@ -46,7 +47,7 @@ BatchSizes to_vm_sizes() {
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::create(const SessionConfig& config,
-                                                 HostInterface& interface, VmSocket& vm,
+                                                 HostInterface& interface, VmEnd& vm,
                                                  PeerWatch watch, DirectionStats& to_vm_stats) {
   auto go = WakeUp::create();
   if (!go) return pass(go);
@@ -58,8 +59,8 @@ Result<std::unique_ptr<Session>> Session::create(const SessionConfig& config,
                                               std::move(*go), std::move(*stop), std::move(*ended)));
 }
 
-Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm,
-                 PeerWatch watch, DirectionStats& to_vm_stats, WakeUp go, WakeUp stop, WakeUp ended)
+Session::Session(const SessionConfig& config, HostInterface& interface, VmEnd& vm, PeerWatch watch,
+                 DirectionStats& to_vm_stats, WakeUp go, WakeUp stop, WakeUp ended)
     : config_(config),
       interface_(interface),
       to_vm_stats_(to_vm_stats),
@@ -68,7 +69,7 @@ Session::Session(const SessionConfig& config, HostInterface& interface, VmSocket
       to_host_(data_path(config.network, interface), kBatchFrames, responder_.get(), &vm, &paths_),
       vm_forwarder_(interface.endpoint(), vm, to_vm_, to_vm_stats, to_vm_sizes()),
       host_forwarder_(vm, interface.endpoint(), to_host_, to_host_stats_,
-                      to_host_sizes(data_path(config.network, interface))),
+                      to_host_sizes(data_path(config.network, interface), vm)),
       go_(std::move(go)),
       stop_threads_(std::move(stop)),
       thread_ended_(std::move(ended)),
@@ -115,12 +116,13 @@ SessionEnd Session::run() {
 SessionEnd Session::wait_for_end() {
   while (true) {
     auto client = client_monitor_.wake_fds();
-    std::array<pollfd, 5> entries = {
+    std::array<pollfd, 6> entries = {
         pollfd{.fd = config_.stop_fd, .events = POLLIN, .revents = 0},
         pollfd{.fd = interface_.lost_fd(), .events = POLLIN, .revents = 0},
         pollfd{.fd = thread_ended_.fd(), .events = POLLIN, .revents = 0},
         pollfd{.fd = client[0], .events = POLLIN, .revents = 0},
-        pollfd{.fd = client[1], .events = POLLIN, .revents = 0}};
+        pollfd{.fd = client[1], .events = POLLIN, .revents = 0},
+        pollfd{.fd = client[2], .events = POLLIN, .revents = 0}};
     if (poll(entries.data(), entries.size(), poll_timeout()) < 0) continue;
     if (entries[0].revents != 0) return SessionEnd::kStopped;
     if (entries[1].revents != 0) return SessionEnd::kInterfaceLost;

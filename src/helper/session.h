@@ -15,7 +15,7 @@
 #include "forward/forwarder.h"
 #include "forward/to_host.h"
 #include "forward/to_vm.h"
-#include "forward/vm_socket.h"
+#include "forward/vm_end.h"
 #include "forward/wake_up.h"
 #include "helper/session_end.h"
 #include "platform/config.h"
@@ -35,7 +35,7 @@ class Session {
   // Allocates all that forwarding needs. `interface`, `vm` and `to_vm_stats` (in which `vm` counts
   // what it sends by itself) outlive the session; `watch` is of the VM's socket.
   static Result<std::unique_ptr<Session>> create(const SessionConfig& config,
-                                                 HostInterface& interface, VmSocket& vm,
+                                                 HostInterface& interface, VmEnd& vm,
                                                  PeerWatch watch, DirectionStats& to_vm_stats);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -50,7 +50,7 @@ class Session {
  private:
   using Clock = std::chrono::steady_clock;
 
-  Session(const SessionConfig& config, HostInterface& interface, VmSocket& vm, PeerWatch watch,
+  Session(const SessionConfig& config, HostInterface& interface, VmEnd& vm, PeerWatch watch,
           DirectionStats& to_vm_stats, WakeUp go, WakeUp stop, WakeUp ended);
 
   void run_thread(Forwarder& forwarder, ForwardEnd vm_end);

@@ -80,6 +80,8 @@ DatagramReceiver::DatagramReceiver(size_t max_batch)
     : scratch_(std::make_unique<Scratch>(max_batch)) {}
 DatagramReceiver::~DatagramReceiver() = default;
 
+size_t DatagramReceiver::max_batch() const { return scratch_->messages.size(); }
+
 Received DatagramReceiver::receive(int fd, ReceiveBatch& batch, size_t min_size) {
   auto& [messages, parts] = *scratch_;
   size_t capacity = std::min(batch.capacity(), messages.size());

@@ -124,6 +124,8 @@ DatagramReceiver::DatagramReceiver(size_t max_batch)
     : scratch_(std::make_unique<Scratch>(max_batch)) {}
 DatagramReceiver::~DatagramReceiver() = default;
 
+size_t DatagramReceiver::max_batch() const { return scratch_->messages.size(); }
+
 Received DatagramReceiver::receive(int fd, ReceiveBatch& batch, size_t min_size) {
   size_t capacity = std::min(batch.capacity(), scratch_->messages.size());
   scratch_->prepare(batch, capacity);

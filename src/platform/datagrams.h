@@ -39,6 +39,8 @@ class DatagramReceiver {
   DatagramReceiver& operator=(const DatagramReceiver&) = delete;
   ~DatagramReceiver();
 
+  size_t max_batch() const;
+
   // One system call: fills `batch` from its start with datagrams of `min_size` bytes to
   // batch.slot_size() bytes, without gaps. Descriptors sent along are closed by the kernel.
   Received receive(int fd, ReceiveBatch& batch, size_t min_size);

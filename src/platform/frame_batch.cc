@@ -12,12 +12,12 @@ size_t round_up(size_t size) { return (size + kCacheLine - 1) / kCacheLine * kCa
 ReceiveBatch::ReceiveBatch(size_t slot_count, size_t slot_size)
     : slot_size_(slot_size),
       stride_(round_up(kHeadroom + slot_size)),
-      memory_(std::make_unique_for_overwrite<uint8_t[]>(slot_count * stride_)),
-      sizes_(slot_count) {}
+      memory_(std::make_unique_for_overwrite<uint8_t[]>(slot_size == 0 ? 0 : slot_count * stride_)),
+      frames_(slot_count) {}
 
 void ReceiveBatch::put(size_t to, size_t from, size_t size) {
   if (to != from) std::copy_n(start_of(from), size, start_of(to));
-  sizes_[to] = size;
+  set_size(to, size);
 }
 
 SendBatch::SendBatch(size_t max_frames, size_t max_parts) {

@@ -15,15 +15,16 @@ namespace vmnet {
 inline constexpr size_t kCacheLine = 64;  // bytes; frames in memory of our own begin at one
 
 // Received frames, one a slot. A slot has kHeadroom bytes in front of the frame, so that a
-// virtio-net header can be put before it without a copy.
+// virtio-net header can be put before it without a copy. An endpoint whose frames lie in memory of
+// its own places them instead; those have no headroom.
 class ReceiveBatch {
  public:
   static constexpr size_t kHeadroom = 16;
 
-  // `slot_size`: the largest frame in bytes, without headroom.
+  // `slot_size`: the largest frame in bytes, without headroom; 0: every frame will be placed.
   ReceiveBatch(size_t slot_count, size_t slot_size);
 
-  size_t capacity() const { return sizes_.size(); }
+  size_t capacity() const { return frames_.size(); }
   size_t slot_size() const { return slot_size_; }
   size_t count() const { return count_; }
 
@@ -31,8 +32,13 @@ class ReceiveBatch {
   std::span<uint8_t> slot(size_t index) { return {start_of(index), slot_size_}; }
 
   // The frame in a slot.
-  std::span<uint8_t> frame(size_t index) { return {start_of(index), sizes_[index]}; }
-  void set_size(size_t index, size_t size) { sizes_[index] = size; }
+  std::span<uint8_t> frame(size_t index) { return frames_[index]; }
+  void set_size(size_t index, size_t size) { frames_[index] = {start_of(index), size}; }
+
+  // Makes `frame` the frame of slot `index`, where it is: not copied, and no headroom before it. It
+  // stays valid until the endpoint's next read.
+  void place(size_t index, std::span<uint8_t> frame) { frames_[index] = frame; }
+  bool has_headroom() const { return slot_size_ > 0; }
 
   // Makes the `size` bytes that lie in slot `from` the frame of slot `to` <= `from`: closes the
   // gaps that refused frames leave. Copies nothing where there was none.
@@ -46,7 +52,7 @@ class ReceiveBatch {
   size_t slot_size_;
   size_t stride_;
   std::unique_ptr<uint8_t[]> memory_;  // not cleared: untouched slots cost no resident memory
-  std::vector<size_t> sizes_;
+  std::vector<std::span<uint8_t>> frames_;
   size_t count_ = 0;
 };
 

@@ -14,6 +14,8 @@ Status restrict_files();
 
 struct SystemCallNeeds {
   bool set_mac_address = false;  // ioctl(SIOCSIFHWADDR): a macvtap follows its VM's MAC
+  bool stream = false;           // the VM's socket is one: no calls for datagrams
+  bool accept_streams = false;   // accept4(): the next client of a stream socket that listens
   // --tap, a shorter list: nothing is sent but on what is open, to where that is bound; sendmsg()
   // on the VM's socket alone, which is this.
   std::optional<int> native_vm_socket;

@@ -62,7 +62,7 @@ int run(std::span<const char* const> argv) {
   warn_if_replaceable(*helper);
   auto command = helper_command(*helper, options->helper_arguments);
   if (!command) return fail_with(command.error());
-  return supervise(*command, options->command, options->tap);
+  return supervise(*command, options->command, options->tap, options->socket_type);
 }
 
 }  // namespace

@@ -70,6 +70,7 @@ Result<RunOptions> parse_run_options(std::span<const char* const> argv) {
   auto parsed = parse_helper_arguments(helper_arguments);
   if (!parsed) return pass(parsed);
   options.tap = parsed->network.hand_over_device;
+  options.socket_type = parsed->target.type.value_or(SocketType::kDatagram);
   options.helper_arguments.assign(helper_arguments.begin(), helper_arguments.end());
   options.command.assign(command.begin(), command.end());
   return options;

@@ -13,9 +13,10 @@ namespace vmnet {
 struct RunOptions {
   Action action = Action::kRun;  // kRun, kHelp or kVersion
   // For Action::kRun only:
-  std::vector<std::string> helper_arguments;  // as given, and valid
-  bool tap = false;                           // --tap is among them
-  std::vector<std::string> command;           // COMMAND and its arguments, never empty
+  std::vector<std::string> helper_arguments;       // as given, and valid
+  bool tap = false;                                // --tap is among them
+  SocketType socket_type = SocketType::kDatagram;  // --socket-type
+  std::vector<std::string> command;                // COMMAND and its arguments, never empty
 };
 
 // `argv` as main got it. Pure; one thread at a time (getopt_long). The helper's options are checked

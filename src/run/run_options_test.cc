@@ -67,6 +67,13 @@ TEST(RunOptions, TapIsForBothPrograms) {
   EXPECT_FALSE(parsed({"--", "qemu", "--tap"}).tap);
 }
 
+TEST(RunOptions, TheSocketTypeIsForBothPrograms) {
+  RunOptions options = parsed({"--socket-type=stream", "--", "qemu"});
+  EXPECT_EQ(options.socket_type, SocketType::kStream);
+  EXPECT_THAT(options.helper_arguments, ElementsAre("--socket-type=stream"));
+  EXPECT_EQ(parsed({"qemu"}).socket_type, SocketType::kDatagram);
+}
+
 TEST(RunOptions, DashesThatAreAValueDoNotSplit) {
   auto options = parse({"--network", "--", "--", "qemu"});
   ASSERT_TRUE(options.has_value()) << options.error().message;

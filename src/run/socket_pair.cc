@@ -16,9 +16,10 @@ constexpr int kReceiveBuffer = 4 << 20;
 
 }  // namespace
 
-Result<SocketPair> make_socket_pair() {
+Result<SocketPair> make_socket_pair(SocketType type) {
   std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_DGRAM, 0, ends.data()) != 0) {
+  if (::socketpair(AF_UNIX, type == SocketType::kStream ? SOCK_STREAM : SOCK_DGRAM, 0,
+                   ends.data()) != 0) {
     return fail_errno("cannot create the VM's pair of sockets", errno);
   }
   for (int end : ends) {

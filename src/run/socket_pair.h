@@ -3,6 +3,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "helper/options.h"
 
 namespace vmnet {
 
@@ -11,7 +12,7 @@ struct SocketPair {
   UniqueFd command;
 };
 
-// Unix datagram sockets, close-on-exec, with buffers for bursts of large frames.
-Result<SocketPair> make_socket_pair();
+// Unix sockets, close-on-exec, with buffers for bursts of large frames.
+Result<SocketPair> make_socket_pair(SocketType type);
 
 }  // namespace vmnet

@@ -75,7 +75,8 @@ class Supervisor {
       : signals_(std::move(signals)), terminal_(terminal) {}
 
   // All stages. The exit status.
-  int run(const HelperCommand& helper, const std::vector<std::string>& command, bool tap);
+  int run(const HelperCommand& helper, const std::vector<std::string>& command, bool tap,
+          SocketType socket_type);
 
  private:
   using Condition = std::function<bool()>;
@@ -112,9 +113,9 @@ class Supervisor {
   std::optional<int> ended_by_;  // the first signal that told us to end
 };
 
-int Supervisor::run(const HelperCommand& helper, const std::vector<std::string>& command,
-                    bool tap) {
-  auto sockets = make_socket_pair();
+int Supervisor::run(const HelperCommand& helper, const std::vector<std::string>& command, bool tap,
+                    SocketType socket_type) {
+  auto sockets = make_socket_pair(socket_type);
   if (!sockets) {
     log_error(kPart, "{}", sockets.error().message);
     return kFailure;
@@ -375,7 +376,8 @@ std::vector<int> watched_signals(const TerminalGroup& terminal) {
 
 }  // namespace
 
-int supervise(const HelperCommand& helper, const std::vector<std::string>& command, bool tap) {
+int supervise(const HelperCommand& helper, const std::vector<std::string>& command, bool tap,
+              SocketType socket_type) {
   (void)::signal(SIGCHLD, SIG_DFL);  // inherited as ignored, no child's status would reach us
   adopt_orphans();
   TerminalGroup terminal;
@@ -384,7 +386,7 @@ int supervise(const HelperCommand& helper, const std::vector<std::string>& comma
     log_error(kPart, "{}", signals.error().message);
     return kFailure;
   }
-  return Supervisor(std::move(*signals), terminal).run(helper, command, tap);
+  return Supervisor(std::move(*signals), terminal).run(helper, command, tap, socket_type);
 }
 
 }  // namespace vmnet

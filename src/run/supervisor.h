@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "helper/options.h"
 #include "run/find_helper.h"
 
 namespace vmnet {
@@ -13,6 +14,7 @@ namespace vmnet {
 // hands over. Becomes the leader of a process group. Expects that no descriptor above 2 passes an
 // exec. Says on standard error what went wrong. Returns the exit status for vmnet-run: COMMAND's,
 // 128+N where signal N ended COMMAND or vmnet-run itself, else 1. Called once in a process.
-int supervise(const HelperCommand& helper, const std::vector<std::string>& command, bool tap);
+int supervise(const HelperCommand& helper, const std::vector<std::string>& command, bool tap,
+              SocketType socket_type);
 
 }  // namespace vmnet

@@ -57,6 +57,12 @@ def options_of(program):
     return set(OPTION.findall(run(BUILD / program, "--help").stdout))
 
 
+def test_a_command_that_wants_descriptor_3(host):
+    text = docs.block("tutorials/moving-from-socket_vmnet.md", "descriptor")
+    done = run(*host.prefix(), "/bin/sh", "-c", text)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_every_option_is_described_everywhere():
     helper, runner = options_of("vmnet-helper"), options_of("vmnet-run")
     assert "--dns" in helper and "--interface-id" in runner

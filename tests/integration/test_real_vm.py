@@ -8,7 +8,7 @@ from support.demo import (check_unprivileged, fetch, iperf, need, ping, resolve,
 from support.helper import helper_processes, wait_for_no_helper
 from support.installation import CAPABLE_COPY, SETUID_COPY, SUDO
 from support.lab import INTERNET, UPLINK_ADDRESS, UPLINK_ADDRESS6
-from support.vm import VirtualMachine
+from support.vm import Machine, VirtualMachine, qemu_command, stream_on
 
 pytestmark = pytest.mark.real_vm
 MAC = "0e:76:6d:00:00:0{}"
@@ -38,6 +38,33 @@ def test_network(lab, host, way, options):
         assert vm.poweroff() == 0
     assert wait_for_no_helper()
     assert not snapshot.difference(before, snapshot.host_state(host))
+
+
+@pytest.mark.parametrize("netdev", ["stream,addr.type=fd,addr.str=4", "socket,fd=4"])
+def test_stream(lab, host, netdev):
+    with VirtualMachine(host, SETUID_COPY, MAC.format(1), "--socket-type=stream",
+                        netdev=netdev) as vm:
+        vm.booted()
+        take_lease(vm)
+        ping(vm, INTERNET.web)
+        fetch(vm, f"http://{INTERNET.name}/", UPLINK_ADDRESS)
+        iperf(lab, vm)
+        iperf(lab, vm, "-R")
+        assert vm.poweroff() == 0
+
+
+def test_stream_by_path(start, folder):
+    """QEMU connects by itself; the next VM does at once when one was killed."""
+    path = folder / "vm.sock"
+    helper = start("--socket-type=stream", path=path)
+    netdev = f"stream,server=off,addr.type=unix,addr.path={path}"
+    for _ in range(2):
+        with Machine(qemu_command(256, *stream_on(helper.json["vmnet_mac_address"], netdev))) as vm:
+            vm.booted()
+            need(vm.run("ip link set eth0 up"))
+            need(vm.run("udhcpc -i eth0 -s /udhcpc -n -q -f -t 10 -T 1"))
+            vm.process.kill()
+    assert helper.process.poll() is None
 
 
 def test_isolated(host):

@@ -216,6 +216,15 @@ int macos_sim_getpeername(int socket, struct sockaddr* address, socklen_t* size)
   return -1;
 }
 
+extern "C" int getpeereid(int socket, uid_t* uid, gid_t* gid) {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -1;
+  *uid = peer.uid;
+  *gid = peer.gid;
+  return 0;
+}
+
 extern "C" ssize_t recvmsg_x(int socket, Message* messages, unsigned count, int flags) {
   if (int fault = fault_errno("recvmsg_x.errno")) {
     errno = fault;

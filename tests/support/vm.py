@@ -62,6 +62,12 @@ def tap_on_fd_4(mac):
     return ["-netdev", "tap,id=n0,fd=4", "-device", f"virtio-net-pci,netdev=n0,mac={mac},romfile="]
 
 
+def stream_on(mac, netdev):
+    """The devices of a VM whose network is a stream: `netdev` says which, in QEMU's words."""
+    return ["-netdev", f"{netdev},id=n0", "-device",
+            f"virtio-net-pci,netdev=n0,mac={mac},romfile="]
+
+
 def share_image():
     """Puts the image where an unprivileged user of the lab can read it."""
     target = WORK / "vm"
@@ -156,8 +162,9 @@ class VirtualMachine(Machine):
     """A VM in the namespace `host`. `way` says which installed vmnet-run starts it
     (support.installation) and so how the helper gets its privilege; `way.user` is never root."""
 
-    def __init__(self, host, way, mac, *options):
+    def __init__(self, host, way, mac, *options, netdev=None):
         network = tap_on_fd_4(mac) if "--tap" in options else network_on_fd_4(mac)
+        network = stream_on(mac, netdev) if netdev else network
         super().__init__([*host.prefix(way.user), way.runner(), *options, "--",
                           *qemu_command(256, *network)])
         self.way = way

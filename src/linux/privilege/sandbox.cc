@@ -8,6 +8,7 @@
 
 #include <linux/sockios.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "linux/privilege/landlock.h"
 #include "linux/privilege/system_call_filter.h"
@@ -41,17 +42,22 @@ constexpr std::array kAllowedAlways = {
 };
 
 constexpr std::array kAllowedForwarding = {
-    // Frames: the VM's socket, the TAP; asking about the VM's end; DHCP replies.
+    // Frames: the VM's socket, the TAP.
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(writev),
+    // The next client of a bound socket.
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(pidfd_open),
+};
+
+constexpr std::array kAllowedForDatagrams = {
+    // Frames; asking about the VM's end; DHCP replies.
     SCMP_SYS(recvmmsg),
     SCMP_SYS(sendmmsg),
-    SCMP_SYS(sendmsg),
     SCMP_SYS(sendto),
-    SCMP_SYS(writev),
     // The next client of a bound socket.
     SCMP_SYS(connect),
     SCMP_SYS(getpeername),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(pidfd_open),
 };
 
 }  // namespace
@@ -71,6 +77,12 @@ Status restrict_system_calls(const SystemCallNeeds& needs) {
     filter.allow(SCMP_SYS(sendto), {argument_is(4, 0)});
   } else {
     filter.allow(kAllowedForwarding);
+    if (!needs.stream) filter.allow(kAllowedForDatagrams);
+  }
+  if (needs.accept_streams) {
+    filter.allow(SCMP_SYS(accept4), {});
+    // Who the client is (SO_PEERCRED), and its buffers.
+    filter.allow(SCMP_SYS(getsockopt), {low_half_is(1, SOL_SOCKET)});
   }
   // Memory, but none that can be executed.
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {

@@ -100,6 +100,24 @@ TEST(WorkerSandbox, LetsTheseCallsThroughAndNoOther) {
   EXPECT_LE(expected.size() + 3, 30U);  // mmap, mprotect and, with a macvtap, ioctl
 }
 
+TEST(WorkerSandbox, AStreamHasFewerCallsAndAcceptsOnlyWhereItListens) {
+  auto stream = [] { return as_worker({.stream = true}); };
+  auto listening = [] { return as_worker({.stream = true, .accept_streams = true}); };
+  for (long call : {SYS_recvmmsg, SYS_sendmmsg, SYS_sendto, SYS_connect, SYS_getpeername}) {
+    EXPECT_EQ(outcome(stream, [call] { return result_of(syscall(call, -1, 0, 0, 0, 0, 0)); }),
+              kKilled);
+  }
+  auto accept = [] { return result_of(accept4(-1, nullptr, nullptr, 0)); };
+  auto option = [](int level) {
+    return [level] { return result_of(getsockopt(-1, level, SO_PEERCRED, nullptr, nullptr)); };
+  };
+  EXPECT_EQ(outcome(listening, accept), EBADF);
+  EXPECT_EQ(outcome(listening, option(SOL_SOCKET)), EBADF);
+  EXPECT_EQ(outcome(listening, option(SOL_SOCKET + 1)), kKilled);
+  EXPECT_EQ(outcome(stream, accept), kKilled);
+  EXPECT_EQ(outcome(as_plain_worker, accept), kKilled);
+}
+
 TEST(WorkerSandbox, GivesMemoryThatCannotBeExecuted) {
   auto map = [](int protection) {
     return [protection] {
