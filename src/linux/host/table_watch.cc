@@ -14,11 +14,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Whose guard it is acts at once. Should that one not, the others do, each at a moment of its own,
-// so that few of them ask for the lock.
+// Whose guard it is acts at once. Should that one not (it is frozen, say), the others do, later;
+// where there is no guard, soon. Each at a moment of its own: few of them must ask for the lock.
 constexpr milliseconds kAtOnce{0};
-constexpr milliseconds kOthersWait{20};
-constexpr milliseconds kOthersSpread{40};
+constexpr milliseconds kOthersWait{100};
+constexpr milliseconds kOthersSpread{400};
+constexpr milliseconds kNobodysWait{10};
+constexpr milliseconds kNobodysSpread{80};
 
 // The kernel tells of the device of a VM that was killed before it has removed what the keeper's
 // sockets owned, and of that not at all.
@@ -53,6 +55,7 @@ std::optional<milliseconds> HostNetwork::read_table_events() {
   auto seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
   if (!seen) return soon(kOthersWait, kOthersSpread);
   if (seen->network && seen->guard) return std::nullopt;
+  if (!seen->guard) return soon(kNobodysWait, kNobodysSpread);
   return seen->own_guard ? kAtOnce : soon(kOthersWait, kOthersSpread);
 }
 
@@ -64,7 +67,8 @@ std::optional<milliseconds> HostNetwork::read_vm_ends() {
 bool HostNetwork::restore_tables(int cancel_fd) {
   auto seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
   if (seen && seen->network && seen->guard) return true;
-  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, kLockTry);
+  const milliseconds patience = seen && seen->own_guard ? kLockTry : milliseconds{0};
+  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, patience);
   if (!lock) {
     if (lock.error().os_errno == ECANCELED) return true;
     if (lock.error().os_errno == 0) return false;  // held by another

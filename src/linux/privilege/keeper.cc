@@ -31,7 +31,7 @@ constexpr auto kNever = Clock::time_point::max();
 constexpr std::chrono::milliseconds kRouteDelay{100};
 
 // Rules that are gone are put back within 100 ms, unless others make networks meanwhile.
-constexpr std::chrono::milliseconds kTablesDelay{10};
+constexpr std::chrono::milliseconds kTablesDelay{30};
 
 // Longer than the network's lock is waited for, and the clean-up takes.
 constexpr int kEndTimeout = 15000;  // milliseconds
