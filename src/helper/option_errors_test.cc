@@ -32,7 +32,7 @@ TEST(OptionErrors, TheCommandLineItself) {
       {{"--fd"}, "--fd: needs a value, FD"},
       {{"-f"}, "-f: needs a value, FD"},
       {{"-vf"}, "-f: needs a value, FD"},
-      {{"--sock"}, "--socket: needs a value, PATH"},
+      {{"--socket"}, "--socket: needs a value, PATH"},
       {{"--fd=3", "--nonsense"}, "--nonsense: unknown option"},
       {{"--fd=3", "--nonsense=1"}, "--nonsense=1: unknown option"},
       {{"--fd=3", "--Verbose"}, "--Verbose: unknown option"},

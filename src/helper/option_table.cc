@@ -37,7 +37,7 @@ constexpr std::array kTable = {
                .summary = "type of the VM's socket",
                .help = "`dgram`: a frame a datagram; `stream`: frames one behind the other, each "
                        "behind its length in 32 bits, big endian",
-               .default_text = "`dgram`; with `--fd` what the socket is"},
+               .default_text = "`dgram`, or what an inherited socket is"},
 
     OptionSpec{.id = OptionId::kInterfaceId,
                .name = "interface-id",
@@ -200,7 +200,7 @@ std::span<const OptionSpec> option_table() { return kTable; }
 std::string_view section_title(OptionSection section) {
   switch (section) {
     case OptionSection::kVmSocket:
-      return "The VM's socket, exactly one of --fd and --socket:";
+      return "The VM's socket:";
     case OptionSection::kInterface:
       return "The interface:";
     case OptionSection::kAddresses:

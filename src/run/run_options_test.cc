@@ -108,7 +108,7 @@ TEST(RunOptions, Refusals) {
       {{"--fd=3", "--", "x"}, "--fd '3'"},
       {{"-f3", "--", "x"}, "-f '3'"},
       {{"-vf3", "--", "x"}, "-f '3'"},
-      {{"--soc", "/a\nb", "--", "x"}, "--socket '/a\\nb'"},
+      {{"--socket", "/a\nb", "--", "x"}, "--socket '/a\\nb'"},
       {{"-s", "/a", "--", "x"}, "-s '/a'"},
       {{"--list", "--", "x"}, "--list-shared-interfaces: not an option of vmnet-run"},
       {{"--nonsense", "--", "x"}, "--nonsense: unknown"},
