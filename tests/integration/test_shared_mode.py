@@ -117,13 +117,32 @@ def test_overlap_with_an_address_is_refused(host):
 
 
 def test_overlap_with_a_route_is_refused(host):
-    host.ip(f"route add 10.20.0.0/16 via {INTERNET.router}")
-    assert_refused(run_to_end(host, *explicit("10.20.30.1", "10.20.30.50")), ["10.20"])
-    host.ip(f"route del 10.20.0.0/16 via {INTERNET.router}")
+    for route in ("10.20.30.0/24", "10.20.30.64/28"):
+        host.ip(f"route add {route} via {INTERNET.router}")
+        assert_refused(run_to_end(host, *explicit("10.20.30.1", "10.20.30.50")), [route])
+        host.ip(f"route del {route} via {INTERNET.router}")
+
+
+@pytest.mark.parametrize("options", [(), explicit("10.20.30.1", "10.20.30.50"),
+                                     ("--operation-mode=host",)],
+                         ids=["automatic", "explicit", "host mode"])
+def test_a_vpn_that_routes_all_private_networks(host, plug, options):
+    """Its routes are shorter than a network's: the longest prefix wins."""
+    routes = [f"route add {route} via {INTERNET.router}"
+              for route in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "0.0.0.0/1", "128.0.0.0/1")]
+    host.ip(*routes)
+    guest = plug(*options)
+    guest.dhcp()
+    guest.ping(guest.gateway)
+    if "--operation-mode=host" not in options:
+        guest.ping(INTERNET.web)
+    guest.helper.stop()
+    host.ip(*[line.replace(" add ", " del ") for line in routes])
 
 
 def test_automatic_subnet_skips_what_is_taken(host, plug):
-    taken = [f"route add 192.168.64.0/23 via {INTERNET.router}",
+    taken = [f"route add 192.168.64.0/24 via {INTERNET.router}",
+             f"route add 192.168.65.4/30 via {INTERNET.router}",
              f"addr add 192.168.66.200/25 dev {UPLINK}"]
     host.ip(*taken)
     guest = plug()

@@ -45,7 +45,9 @@ std::string conflict_of(const Ipv4Subnet& subnet, std::span<const ExistingNetwor
     }
   }
   for (const UsedSubnet& other : used) {
-    if (!other.subnet.overlaps(subnet)) continue;
+    // The kernel takes the longest prefix: behind a shorter one our subnet is reached all the same.
+    if (other.subnet.prefix_length < subnet.prefix_length || !other.subnet.overlaps(subnet))
+      continue;
     auto device = std::ranges::find(links, other.device, &Link::index);
     if (device == links.end())
       return fmt::format("the host's route to {}", to_string(other.subnet));

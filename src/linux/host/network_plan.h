@@ -24,7 +24,9 @@ struct NetworkPlan {
   NetworkRecord record;                   // of the network joined or to be created
 };
 
-// `used` are the subnets of the host's own addresses and routes, without those of `existing`.
+// `used` are the host's own addresses and routes, without those of `existing`. An address in it, or
+// a route that is at least as long as its prefix, makes a subnet taken; a shorter one (a VPN's
+// 10.0.0.0/8) does not.
 // An explicit subnet joins the network of the same mode with just those addresses, or must be free;
 // an automatic one joins the first existing automatic network of its mode, or takes the first free
 // /24: from 192.168.64.0 for shared, from 192.168.128.0 for host mode. An error names the conflict.

@@ -66,7 +66,10 @@ TEST(PlanNetwork, AutomaticLeavesOtherModesAndExplicitNetworksAlone) {
 }
 
 TEST(PlanNetwork, NoFreeSubnetIsAnErrorThatSaysWhatToDo) {
-  std::vector<UsedSubnet> used = {{.subnet = subnet("192.168.0.0", 16), .device = 2}};
+  std::vector<UsedSubnet> used;
+  for (uint32_t i = 0; i < 64; i++) {
+    used.push_back({.subnet = {.address = {0xc0a84000 + (i << 8)}, .prefix_length = 24}});
+  }
   auto plan = plan_network({}, {}, used, {});
   ASSERT_FALSE(plan.has_value());
   EXPECT_THAT(plan.error().message, HasSubstr("--start-address"));
@@ -88,14 +91,31 @@ TEST(PlanNetwork, ExplicitSubnetJoinsOnlyItsTwin) {
 
 TEST(PlanNetwork, ExplicitOverlapNamesTheDeviceOrTheRoute) {
   std::vector<Link> links = {{.index = 2, .name = "eth0"}};
-  std::vector<UsedSubnet> used = {{.subnet = subnet("10.9.0.0", 16), .device = 2},
-                                  {.subnet = subnet("172.16.0.0", 12), .device = 0}};
-  auto address = plan_network({.addresses = range("10.9.9.1", "10.9.9.2", 30)}, {}, used, links);
+  std::vector<UsedSubnet> used = {{.subnet = subnet("10.9.9.200", 32), .device = 2},
+                                  {.subnet = subnet("172.16.1.0", 24), .device = 0}};
+  auto address = plan_network({.addresses = range("10.9.9.1", "10.9.9.9", 24)}, {}, used, links);
   ASSERT_FALSE(address.has_value());
-  EXPECT_THAT(address.error().message, HasSubstr("10.9.0.0/16 on eth0"));
+  EXPECT_THAT(address.error().message, HasSubstr("10.9.9.200/32 on eth0"));
   auto route = plan_network({.addresses = range("172.16.1.1", "172.16.1.9", 24)}, {}, used, links);
   ASSERT_FALSE(route.has_value());
-  EXPECT_THAT(route.error().message, HasSubstr("route to 172.16.0.0/12"));
+  EXPECT_THAT(route.error().message, HasSubstr("route to 172.16.1.0/24"));
+}
+
+TEST(PlanNetwork, AShorterRouteIsNoConflict) {
+  std::vector<UsedSubnet> used = {{.subnet = subnet("10.0.0.0", 8), .device = 2},
+                                  {.subnet = subnet("172.16.0.0", 12), .device = 2},
+                                  {.subnet = subnet("192.168.0.0", 16), .device = 0},
+                                  {.subnet = subnet("192.168.64.0", 23), .device = 2},
+                                  {.subnet = subnet("0.0.0.0", 0), .device = 2}};
+  EXPECT_EQ(plan_network({}, {}, used, {})->record.addresses, kFirstShared);
+  AddressRange wanted = range("10.9.9.1", "10.9.9.9", 24);
+  EXPECT_EQ(plan_network({.addresses = wanted}, {}, used, {})->record.addresses, wanted);
+  PrivateNetwork own{.id = uuid(1), .addresses = wanted};
+  EXPECT_TRUE(plan_network({.private_network = own}, {}, used, {}).has_value());
+  AddressRange equal = range("172.16.0.1", "172.16.0.9", 12);
+  EXPECT_FALSE(plan_network({.addresses = equal}, {}, used, {}).has_value());
+  AddressRange around = range("192.168.0.1", "192.168.0.9", 15);
+  EXPECT_FALSE(plan_network({.addresses = around}, {}, used, {}).has_value());
 }
 
 TEST(PlanNetwork, PrivateNetworksAreFoundByTheirId) {
