@@ -10,6 +10,7 @@ from support import snapshot
 from support.guest import Guest
 from support.helper import Helper
 from support.lab import INTERNET, LAN_HOST6, UPLINK, reaches
+from support.snapshot import wait_until
 
 FORCE = "/proc/sys/net/ipv6/conf/default/force_forwarding"
 
@@ -78,3 +79,29 @@ def test_a_host_that_routes_goes_on_routing(lab, host, old_host, lan):
         helper.stop()
     assert not snapshot.difference(before, snapshot.host_state(host))
     host.sysctl(net__ipv6__conf__all__forwarding=0)
+
+
+def test_a_host_that_routes_since(lab, host, old_host, lan):
+    """The switch is on already when Docker comes: that it is the host's shows by what new devices get."""
+    with Helper(old_host) as helper:
+        assert not reaches(lan, INTERNET.web6)
+        host.sysctl(net__ipv6__conf__all__forwarding=1)
+        assert wait_until(lambda: reaches(lan, INTERNET.web6), 5)
+        helper.stop()
+    assert reaches(lab.internet, LAN_HOST6) and forwarding(host, "all") == "1"
+    host.sysctl(net__ipv6__conf__all__forwarding=0)
+
+
+def test_the_switch_is_turned_off(host, old_host, lan):
+    before = snapshot.host_state(host)
+    with Helper(old_host) as helper:
+        guest = guest_of(helper)
+        router = guest.autoconfigure().src
+        guest.ping6(INTERNET.web6, router)
+        host.sysctl(net__ipv6__conf__all__forwarding=0)
+        assert wait_until(lambda: forwarding(host, "all") == "1", 5)
+        guest.ping6(INTERNET.web6, router)
+        assert not reaches(lan, INTERNET.web6)
+        assert [line for line in helper.log_lines("WARN") if "switched off" in line]
+        helper.stop()
+    assert not snapshot.difference(before, snapshot.host_state(host))

@@ -29,14 +29,37 @@ Status unless_gone(Status status) {
   return status;
 }
 
-// Switches one device's setting on, noting what it was.
-Status switch_on(OldSetting::Key key, const std::string& device, const std::string& path,
-                 SettingNotes& notes) {
+bool is_on(const std::string& path) {
+  auto value = read_sysctl(path);
+  return value && *value != 0;
+}
+
+// The switch of all devices that belongs to a setting: on, it is the administrator's statement.
+// Older kernels' one switch for IPv6 is ours too, but not what new devices are given.
+std::string statement_of(OldSetting::Key key) {
+  using Key = OldSetting::Key;
+  if (key == Key::kIpv4Forwarding) return ipv4_forwarding("all");
+  if (key == Key::kIpv6ForceForwarding) return force_forwarding("all");
+  return ipv6_forwarding("default");
+}
+
+bool is_taken_up(const OldSetting& old) {
+  return old.key != OldSetting::Key::kAcceptRa && !old.apart && is_on(statement_of(old.key));
+}
+
+Status note_off(OldSetting::Key key, const std::string& device, SettingNotes& notes) {
+  return notes.add({.key = key, .device = device, .value = 0, .apart = is_on(statement_of(key))});
+}
+
+// Switches one device's setting on, noting that it was off. True where it was.
+Result<bool> switch_on(OldSetting::Key key, const std::string& device, const std::string& path,
+                       SettingNotes& notes) {
   auto old = read_sysctl(path);
   if (!old) return pass(old);
-  if (*old != 0) return {};
-  if (auto noted = notes.add({.key = key, .device = device, .value = *old}); !noted) return noted;
-  return write_sysctl(path, 1);
+  if (*old != 0) return false;
+  if (auto noted = note_off(key, device, notes); !noted) return pass(noted);
+  if (auto written = write_sysctl(path, 1); !written) return pass(written);
+  return true;
 }
 
 // The forwarding of every device (and of "default"), to be put back later.
@@ -123,25 +146,42 @@ Status flip_ipv6_forwarding(int value, SettingNotes& notes) {
   });
 }
 
-Status enable_ipv6(const std::vector<std::string>& uplinks, SettingNotes& notes) {
-  if (auto all = read_sysctl(ipv6_forwarding("all")); all && *all != 0) return {};
-  if (!kernel_has_force_forwarding()) {
-    if (uplinks.empty()) return {};
-    OldSetting old{.key = OldSetting::Key::kIpv6Forwarding, .device = "all", .value = 0};
-    if (auto noted = notes.add(old); !noted) return noted;
-    return flip_ipv6_forwarding(1, notes);
+// True where it was off.
+Result<bool> enable_one_ipv6_switch(SettingNotes& notes) {
+  if (is_on(ipv6_forwarding("all"))) return false;
+  if (auto noted = note_off(OldSetting::Key::kIpv6Forwarding, "all", notes); !noted) {
+    return pass(noted);
   }
-  Status result;
-  for (const std::string& device : uplinks) {
-    auto done =
-        switch_on(OldSetting::Key::kIpv6ForceForwarding, device, force_forwarding(device), notes);
-    if (!done && result) result = done;
+  if (auto flipped = flip_ipv6_forwarding(1, notes); !flipped) return pass(flipped);
+  return true;
+}
+
+// Its own switch makes neighbour advertisements say "router": without, guests drop the route. True
+// where something was off.
+Result<bool> make_link_route_ipv6(const std::string& device, SettingNotes& notes) {
+  bool changed = false;
+  if (!is_on(ipv6_forwarding(device))) {
+    auto set = keeping_advertised_routes(
+        notes, [&device] { return write_sysctl(ipv6_forwarding(device), 1); });
+    if (!set) return pass(set);
+    changed = true;
   }
-  return result;
+  if (kernel_has_force_forwarding() && !is_on(force_forwarding(device))) {
+    if (auto set = write_sysctl(force_forwarding(device), 1); !set) return pass(set);
+    changed = true;
+  }
+  return changed;
+}
+
+Result<bool> make_link_route_ipv4(const std::string& device) {
+  if (is_on(ipv4_forwarding(device))) return false;
+  if (auto set = write_sysctl(ipv4_forwarding(device), 1); !set) return pass(set);
+  return true;
 }
 
 Status restore_setting(const OldSetting& old, SettingNotes& notes) {
   using Key = OldSetting::Key;
+  if (is_taken_up(old)) return {};
   switch (old.key) {
     case Key::kIpv4Forwarding:
       return unless_gone(ensure_sysctl(ipv4_forwarding(old.device), old.value));
@@ -170,32 +210,47 @@ bool host_has_ipv6() {
 
 Status configure_link(const std::string& device, bool routes, bool ipv6, SettingNotes& notes) {
   if (routes) {
-    if (auto set = ensure_sysctl(ipv4_forwarding(device), 1); !set) return set;
+    if (auto set = make_link_route_ipv4(device); !set) return pass(set);
   }
   if (!read_sysctl("ipv6/conf/" + device + "/disable_ipv6")) return {};  // a kernel without IPv6
   if (!ipv6) return ensure_sysctl("ipv6/conf/" + device + "/disable_ipv6", 1);
   // A VM must not configure the host.
   if (auto set = ensure_sysctl(accept_ra(device), 0); !set) return set;
   if (!routes) return {};
-  // Its own switch makes neighbour advertisements say "router": without, guests drop the route.
-  auto set = keeping_advertised_routes(
-      notes, [&device] { return ensure_sysctl(ipv6_forwarding(device), 1); });
-  if (!set) return set;
-  if (!kernel_has_force_forwarding()) return {};
-  return ensure_sysctl(force_forwarding(device), 1);
+  if (auto set = make_link_route_ipv6(device, notes); !set) return pass(set);
+  return {};
 }
 
-Status enable_forwarding(const UplinkNames& uplinks, bool ipv6, SettingNotes& notes) {
-  Status result;
+std::vector<std::string> enable_forwarding(const std::vector<std::string>& own,
+                                           const UplinkNames& uplinks, bool ipv6,
+                                           SettingNotes& notes, Status& failed) {
+  std::vector<std::string> switched_on;
+  auto account = [&](const std::string& device, Result<bool> done) {
+    if (!done && failed) failed = pass(done);
+    if (done && *done) switched_on.push_back(device);
+  };
+  using Key = OldSetting::Key;
+  for (const std::string& device : own) account(device, make_link_route_ipv4(device));
   for (const std::string& device : uplinks.ipv4) {
-    auto done = switch_on(OldSetting::Key::kIpv4Forwarding, device, ipv4_forwarding(device), notes);
-    if (!done && result) result = done;
+    account(device, switch_on(Key::kIpv4Forwarding, device, ipv4_forwarding(device), notes));
   }
-  if (ipv6) {
-    auto done = enable_ipv6(uplinks.ipv6, notes);
-    if (!done && result) result = done;
+  if (!ipv6) return switched_on;
+  for (const std::string& device : own) account(device, make_link_route_ipv6(device, notes));
+  if (!kernel_has_force_forwarding()) {
+    if (!uplinks.ipv6.empty()) account("all", enable_one_ipv6_switch(notes));
+    return switched_on;
   }
-  return result;
+  if (is_on(ipv6_forwarding("all"))) return switched_on;
+  for (const std::string& device : uplinks.ipv6) {
+    account(device, switch_on(Key::kIpv6ForceForwarding, device, force_forwarding(device), notes));
+  }
+  return switched_on;
+}
+
+bool host_forwards_itself(const OldSetting& old) {
+  if (old.key == OldSetting::Key::kIpv6ForceForwarding && is_on(ipv6_forwarding("all")))
+    return true;
+  return is_taken_up(old);
 }
 
 Status restore_forwarding(const std::vector<OldSetting>& settings, SettingNotes& notes) {

@@ -4,9 +4,11 @@
 #include <cerrno>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <linux/rtnetlink.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -33,7 +35,7 @@ Result<Uuid> random_uuid() {
   return uuid_v4(bytes);
 }
 
-std::vector<std::string> names_of(const std::set<int>& devices, const std::vector<Link>& links) {
+std::vector<std::string> names_of(const std::vector<int>& devices, const std::vector<Link>& links) {
   std::vector<std::string> names;
   for (int device : devices) {
     const Link* link = find_link(links, device);
@@ -188,11 +190,28 @@ Status HostNetwork::enable_uplinks() {
   UplinkNames names{.ipv4 = names_of(uplinks->ipv4, state->links),
                     .ipv6 = names_of(uplinks->ipv6, state->links)};
   SettingNotes notes(netlink_, bridge_, record_);
-  auto enabled = enable_forwarding(names, record_.ipv6_prefix.has_value(), notes);
+  Status failed;
+  std::vector<std::string> own_links = {bridge_name_};
+  if (is_isolated()) own_links.emplace_back(facts_.device.data());
+  auto switched_on =
+      enable_forwarding(own_links, names, record_.ipv6_prefix.has_value(), notes, failed);
   // A host that cannot forward still is a network of its VMs and the host.
-  if (!enabled) log_warn("network", "VMs do not reach the uplink: {}", enabled.error().message);
+  if (!failed) log_warn("network", "VMs do not reach the uplink: {}", failed.error().message);
+  warn_of_switched_off(switched_on);
   own->record = record_;
   return update_network_tables(*netfilter_, *state, Guards::kTake);
+}
+
+// Our own devices route since they were made, an uplink since it is one.
+void HostNetwork::warn_of_switched_off(const std::vector<std::string>& switched_on) {
+  const bool seen = std::exchange(saw_switched_off_, false) && !switched_on.empty();
+  const bool own = std::ranges::any_of(
+      switched_on, [](const std::string& name) { return name.starts_with(kOwnPrefix); });
+  if (!own && !seen) return;
+  log_warn("network",
+           "forwarding was switched off on this host (a VPN that ended, say), which cuts VMs off: "
+           "switched on again for {}",
+           fmt::join(switched_on, ", "));
 }
 
 void HostNetwork::tear_down() {

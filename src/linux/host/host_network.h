@@ -64,10 +64,12 @@ class HostNetwork {
   // be taken away.
   bool read_device_events();
 
-  // Drains the events: true where the host's routes have changed, so that follow_routes() is due.
+  // Drains the events: true where the host has a new way out, or its forwarding has been switched,
+  // so that follow_routes() is due.
   bool read_route_events();
 
-  // Switches forwarding on for uplinks that have come since. False where another helper has the
+  // Switches forwarding on for uplinks that have come since, and where it was switched off; guards
+  // what is ours to guard. False where another helper has the
   // lock: to be called again soon. `cancel_fd` readable: nobody wants it any more.
   bool follow_routes(int cancel_fd);
 
@@ -105,12 +107,14 @@ class HostNetwork {
   Status install_vm_rules();
   Status update_tables(Guards guards);
   Status enable_uplinks();
+  void warn_of_switched_off(const std::vector<std::string>& switched_on);
   Status watch();
   Status ensure_device_mac();
   Status watch_device();
   Status watch_tables();
   Mac device_mac() const;
   bool is_isolated() const { return config_.enable_isolation && config_.mode != Mode::kBridged; }
+  bool is_way_out(const nlmsghdr* route_event);
   void remove_device();
   void remove_rules();
   void remove_unused_bridge();
@@ -132,6 +136,7 @@ class HostNetwork {
   UniqueFd device_fd_;
   std::optional<InstalledVmRules> rules_;
   std::optional<NetlinkSocket> route_events_;
+  bool saw_switched_off_ = false;  // by an event, since forwarding was last seen to
   std::optional<TableEvents> table_events_;
   std::optional<DeviceEvents> vm_ends_;
   std::optional<DeviceEvents> device_events_;

@@ -1,21 +1,48 @@
-// What a keeper watches while its VM lives: the host's routes, the MACs that the VM uses, and the
-// MAC of a device that the VM holds itself.
+// What a keeper watches while its VM lives: the host's routes and forwarding, the MACs that the VM
+// uses, and the MAC of a device that the VM holds itself.
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
+#include <linux/netconf.h>
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
 #include "linux/host/firewall_check.h"
 #include "linux/host/host_network.h"
 #include "linux/netlink/links.h"
+#include "linux/netlink/routes.h"
 
 namespace vmnet {
 namespace {
 
 // What else is watched must not wait for longer.
 constexpr std::chrono::milliseconds kLockTry{50};
+
+enum class SwitchEvent { kNone, kOn, kOff };
+
+// Whether an RTM_NEWNETCONF event (linux/netconf.h) says that something was switched off, or on for
+// the whole host. It then has the device and one setting, or none where the setting is
+// force_forwarding (Linux 6.17): that may be either. That of a new device has all settings. That of
+// a single device switched on is nothing to follow, and mostly our own doing.
+SwitchEvent parse_switch_event(const nlmsghdr* message) {
+  int device = 0;
+  int value = 0;
+  int settings = 0;
+  for_each_attribute(message, sizeof(netconfmsg), [&](const nlattr* attribute) {
+    const auto number = static_cast<int>(mnl_attr_get_u32(attribute));
+    if (mnl_attr_get_type(attribute) == NETCONFA_IFINDEX) {
+      device = number;
+    } else {
+      value = number;
+      settings++;
+    }
+  });
+  if (settings > 1) return SwitchEvent::kNone;
+  if (value == 0) return SwitchEvent::kOff;
+  return device < 0 ? SwitchEvent::kOn : SwitchEvent::kNone;
+}
 
 }  // namespace
 
@@ -27,7 +54,8 @@ Status HostNetwork::watch() {
   if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
   auto events = NetlinkSocket::open(NETLINK_ROUTE);
   if (!events) return pass(events);
-  for (int group : {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE}) {
+  for (int group :
+       {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF}) {
     if (auto joined = events->join_group(group); !joined) return joined;
   }
   route_events_.emplace(std::move(*events));
@@ -68,13 +96,25 @@ bool HostNetwork::read_device_events() {
 }
 
 bool HostNetwork::read_route_events() {
-  bool changed = false;
-  bool complete = route_events_->read_events([&changed](const nlmsghdr* message) {
-    // Routes that the kernel makes for an address, ours among them, are no way out.
-    const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
-    changed = changed || route->rtm_protocol != RTPROT_KERNEL;
+  bool due = false;
+  bool complete = route_events_->read_events([&](const nlmsghdr* message) {
+    if (message->nlmsg_type == RTM_NEWNETCONF) {
+      const SwitchEvent event = parse_switch_event(message);
+      saw_switched_off_ = saw_switched_off_ || event == SwitchEvent::kOff;
+      due = due || event != SwitchEvent::kNone;
+    } else if (!due) {
+      due = is_way_out(message);
+    }
   });
-  return changed || !complete;
+  return due || !complete;
+}
+
+// The routes that the kernel makes for addresses of our own devices are none.
+bool HostNetwork::is_way_out(const nlmsghdr* route_event) {
+  return std::ranges::any_of(uplinks_of_route(route_event), [this](int device) {
+    auto link = find_link(netlink_, device);
+    return link && !link->name.starts_with(kOwnPrefix);
+  });
 }
 
 void HostNetwork::warn_of_firewall() {

@@ -60,7 +60,9 @@ std::optional<AddressRange> parse_range(std::string_view text) {
   return AddressRange{.start = *start, .end = *end, .prefix_length = *length};
 }
 
-// "4/eth0:0"
+// "4/eth0:0", or "4/eth0:0,apart"
+constexpr std::string_view kApart = ",apart";
+
 std::optional<OldSetting> parse_old_setting(std::string_view text) {
   size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon < 3 || text[1] != '/') return std::nullopt;
@@ -70,9 +72,15 @@ std::optional<OldSetting> parse_old_setting(std::string_view text) {
       key != Key::kIpv6Forwarding && key != Key::kAcceptRa) {
     return std::nullopt;
   }
-  auto value = parse_unsigned<uint16_t>(text.substr(colon + 1));
+  std::string_view number = text.substr(colon + 1);
+  const bool apart = number.ends_with(kApart);
+  if (apart) number.remove_suffix(kApart.size());
+  auto value = parse_unsigned<uint16_t>(number);
   if (!value) return std::nullopt;
-  return OldSetting{.key = key, .device = std::string(text.substr(2, colon - 2)), .value = *value};
+  return OldSetting{.key = key,
+                    .device = std::string(text.substr(2, colon - 2)),
+                    .value = *value,
+                    .apart = apart};
 }
 
 bool parse_network_word(std::string_view word, NetworkRecord& record) {
@@ -104,7 +112,8 @@ Result<std::string> to_alias(const NetworkRecord& record) {
   if (record.id) alias += fmt::format(" id={}", to_string(*record.id));
   if (record.ipv6_prefix) alias += fmt::format(" ipv6={}", to_string(*record.ipv6_prefix));
   for (const OldSetting& old : record.old_settings) {
-    alias += fmt::format(" old={}/{}:{}", static_cast<char>(old.key), old.device, old.value);
+    alias += fmt::format(" old={}/{}:{}{}", static_cast<char>(old.key), old.device, old.value,
+                         old.apart ? kApart : "");
   }
   if (alias.size() > kMaxAlias) {
     return fail("cannot note the host's settings on the bridge: too many uplinks");

@@ -40,6 +40,9 @@ struct OldSetting {
   Key key = Key::kIpv4Forwarding;
   std::string device;  // "all" for kIpv6Forwarding
   int value = 0;
+  // It was set so for this device alone, while the switch of all devices was on: what that switch
+  // says at the end tells nothing of it.
+  bool apart = false;
   bool operator==(const OldSetting&) const = default;
 };
 

@@ -111,5 +111,13 @@ TEST(OwnDevices, NeedTheNameTheKindAndForBridgesTheMac) {
   EXPECT_FALSE(is_own_vm_device({.name = "tap3", .kind = "tun"}));
 }
 
+TEST(NetworkRecord, RemembersWhatWasSetApart) {
+  OldSetting old{.device = "eth0", .apart = true};
+  NetworkRecord record{.kind = NetworkKind::kHost, .old_settings = {old}};
+  EXPECT_EQ(*to_alias(record), "vmnet-helper host old=4/eth0:0,apart");
+  EXPECT_EQ(parse_network_alias("vmnet-helper host old=4/eth0:0,apart"), record);
+  EXPECT_FALSE(parse_network_alias("vmnet-helper host old=4/eth0:,apart").has_value());
+}
+
 }  // namespace
 }  // namespace vmnet

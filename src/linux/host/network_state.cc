@@ -211,6 +211,7 @@ GuardedForwarding guarded_forwarding(const NetworkState& state) {
   bool all_ipv6 = false;
   for (const ExistingNetwork& network : state.networks) {
     for (const OldSetting& old : network.record.old_settings) {
+      if (host_forwards_itself(old)) continue;
       if (old.key == OldSetting::Key::kIpv4Forwarding) ipv4.insert(old.device);
       if (old.key == OldSetting::Key::kIpv6ForceForwarding) ipv6.insert(old.device);
       if (old.key == OldSetting::Key::kIpv6Forwarding) all_ipv6 = true;

@@ -1,6 +1,8 @@
 #include "linux/netlink/routes.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <linux/if_addr.h>
@@ -15,12 +17,20 @@ struct Route {
   uint32_t table = RT_TABLE_UNSPEC;
   int destination_length = 0;
   Ipv4 destination;  // IPv4 routes only
+  bool link_local = false;
   std::vector<int> devices;
 };
 
 Ipv4 ipv4_of(const nlattr* attribute) {
   if (mnl_attr_get_payload_len(attribute) != sizeof(uint32_t)) return {};
   return Ipv4{ntohl(mnl_attr_get_u32(attribute))};
+}
+
+bool is_ipv6_link_local(const nlattr* address) {
+  Ipv6 prefix;
+  if (mnl_attr_get_payload_len(address) != prefix.bytes.size()) return false;
+  std::memcpy(prefix.bytes.data(), mnl_attr_get_payload(address), prefix.bytes.size());
+  return prefix.is_link_local();
 }
 
 // The devices of a multipath route: a packed list of struct rtnexthop.
@@ -45,6 +55,7 @@ Route parse_route(const nlmsghdr* message) {
               .table = header->rtm_table,
               .destination_length = header->rtm_dst_len,
               .destination = {},
+              .link_local = false,
               .devices = {}};
   for_each_attribute(message, sizeof(rtmsg), [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
@@ -53,6 +64,7 @@ Route parse_route(const nlmsghdr* message) {
         break;
       case RTA_DST:
         if (header->rtm_family == AF_INET) route.destination = ipv4_of(attribute);
+        route.link_local = is_ipv6_link_local(attribute);
         break;
       case RTA_OIF:
         route.devices.push_back(static_cast<int>(mnl_attr_get_u32(attribute)));
@@ -81,13 +93,16 @@ Result<std::vector<Route>> list_routes(NetlinkSocket& netlink, uint8_t family) {
   return routes;
 }
 
-bool occupies_a_subnet(const Route& route) {
-  // A /1 is half of a default route, as VPN programs write one.
-  return route.table != RT_TABLE_LOCAL && route.destination_length > 1 &&
-         route.type != RTN_MULTICAST && route.type != RTN_BROADCAST && route.type != RTN_LOCAL;
+bool leads_out(const Route& route) {
+  return route.type == RTN_UNICAST && route.table != RT_TABLE_LOCAL && !route.link_local;
 }
 
-Status add_address_subnets(NetlinkSocket& netlink, std::vector<UsedSubnet>& used) {
+bool occupies_a_subnet(const Route& route) {
+  return route.table != RT_TABLE_LOCAL && route.type != RTN_MULTICAST &&
+         route.type != RTN_BROADCAST && route.type != RTN_LOCAL;
+}
+
+Status add_addresses(NetlinkSocket& netlink, std::vector<UsedSubnet>& used) {
   NetlinkMessage message(RTM_GETADDR, NLM_F_DUMP);
   message.add_family_header<ifaddrmsg>()->ifa_family = AF_INET;
   size_t before = used.size();
@@ -99,7 +114,7 @@ Status add_address_subnets(NetlinkSocket& netlink, std::vector<UsedSubnet>& used
           // IFA_LOCAL is the host's own address, IFA_ADDRESS the peer's on a point-to-point link.
           uint16_t type = mnl_attr_get_type(attribute);
           if (type != IFA_LOCAL && type != IFA_ADDRESS) return;
-          used.push_back({.subnet = subnet_of(ipv4_of(attribute), header->ifa_prefixlen),
+          used.push_back({.subnet = {.address = ipv4_of(attribute), .prefix_length = 32},
                           .device = static_cast<int>(header->ifa_index)});
         });
       },
@@ -117,7 +132,7 @@ Result<std::vector<UsedSubnet>> list_used_subnets(NetlinkSocket& netlink) {
     used.push_back({.subnet = subnet_of(route.destination, route.destination_length),
                     .device = route.devices.empty() ? 0 : route.devices.front()});
   }
-  if (auto added = add_address_subnets(netlink, used); !added) return pass(added);
+  if (auto added = add_addresses(netlink, used); !added) return pass(added);
   return used;
 }
 
@@ -126,15 +141,24 @@ Result<Uplinks> list_uplinks(NetlinkSocket& netlink) {
   for (int family : {AF_INET, AF_INET6}) {
     auto routes = list_routes(netlink, static_cast<uint8_t>(family));
     if (!routes) return pass(routes);
-    for (const Route& route : *routes) {
-      bool leads_out = route.type == RTN_UNICAST && route.protocol != RTPROT_KERNEL &&
-                       route.table != RT_TABLE_LOCAL;
-      if (!leads_out) continue;
-      (family == AF_INET ? uplinks.ipv4 : uplinks.ipv6)
-          .insert(route.devices.begin(), route.devices.end());
+    std::vector<int>& devices = family == AF_INET ? uplinks.ipv4 : uplinks.ipv6;
+    for (bool defaults : {true, false}) {
+      for (const Route& route : *routes) {
+        if (!leads_out(route) || (route.destination_length == 0) != defaults) continue;
+        for (int device : route.devices) {
+          if (std::ranges::find(devices, device) == devices.end()) devices.push_back(device);
+        }
+      }
     }
   }
   return uplinks;
+}
+
+std::vector<int> uplinks_of_route(const nlmsghdr* event) {
+  if (event->nlmsg_type != RTM_NEWROUTE) return {};
+  Route route = parse_route(event);
+  if (!leads_out(route)) return {};
+  return std::move(route.devices);
 }
 
 Result<std::set<int>> list_advertised_uplinks(NetlinkSocket& netlink) {

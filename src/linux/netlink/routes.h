@@ -13,23 +13,25 @@
 
 namespace vmnet {
 
-// A subnet that an address or a route of the host occupies.
+// What an address (a /32) or a route of the host occupies.
 struct UsedSubnet {
   Ipv4Subnet subnet;
   int device = 0;  // its interface index; 0 where a route leads to none (blackhole)
 };
 
-// Of all tables but the local one. Default routes occupy nothing; neither do the two halves of the
-// address space that VPN programs lay over a default route.
+// The host's addresses, and its routes of all tables but the local one.
 Result<std::vector<UsedSubnet>> list_used_subnets(NetlinkSocket& netlink);
 
-// The devices that lead out: those of every unicast route, of any table, that the kernel did not
-// make by itself for an address (a connected network is not a way out).
+// The devices that the host itself would send by: those of every unicast route, of any table and
+// whoever made it, but those to link-local destinations. Those of default routes come first.
 struct Uplinks {
-  std::set<int> ipv4;
-  std::set<int> ipv6;
+  std::vector<int> ipv4;
+  std::vector<int> ipv6;
 };
 Result<Uplinks> list_uplinks(NetlinkSocket& netlink);
+
+// The devices of a route that such an event is of (RTM_NEWROUTE); none where it leads nowhere out.
+std::vector<int> uplinks_of_route(const nlmsghdr* event);
 
 // The devices of the default routes that the kernel or a daemon learned of router advertisements.
 Result<std::set<int>> list_advertised_uplinks(NetlinkSocket& netlink);
