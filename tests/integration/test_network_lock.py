@@ -99,7 +99,7 @@ def test_a_closed_forward_chain_is_named_with_its_remedy(host, policy, rules):
     for command in line.split("to let them: ")[1].split(" && "):
         host.run(["sh", "-c", command])
     text = host.run("nft list chain inet site routed")
-    assert text.index('iifname "vmnet-*" accept') < text.index("ct state established accept")
+    assert text.index('iifname "vmnet-*" oifname "uplink0" accept') < text.index("ct state established accept")
     assert warnings(host) == []
 
 
@@ -109,7 +109,7 @@ def test_iptables_is_seen(host, flavour):
     host.run(f"{flavour} -P FORWARD DROP")
     (line,) = warnings(host)
     assert "chain FORWARD" in line
-    host.run(f"{flavour} -I FORWARD -i vmnet-+ -j ACCEPT")
+    host.run(f"{flavour} -I FORWARD -i vmnet-+ -o uplink0 -j ACCEPT")
     assert warnings(host) == []
 
 
@@ -118,8 +118,8 @@ def test_dockers_chain_is_the_remedy_where_there_is_one(host):
     for command in ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER"):
         host.run(f"iptables-nft {command}")
     (line,) = warnings(host)
-    assert "iptables -I DOCKER-USER -i vmnet-+ -j ACCEPT" in line
-    host.run("iptables-nft -I DOCKER-USER -i vmnet-+ -j ACCEPT")
+    assert "iptables -I DOCKER-USER -i vmnet-+ -o uplink0 -j ACCEPT" in line
+    host.run("iptables-nft -I DOCKER-USER -i vmnet-+ -o uplink0 -j ACCEPT")
     assert warnings(host) == []
 
 

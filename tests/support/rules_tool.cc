@@ -205,7 +205,12 @@ int run_lock(int milliseconds) {
 int run_firewall() {
   auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
   if (!netfilter) return fail(netfilter.error().message);
-  for (const auto& line : vmnet::check_firewall(*netfilter, "vmnet-shared0", true)) say(line);
+  vmnet::ForwardingNeeds needs{.device = "vmnet-shared0",
+                               .routed = true,
+                               .ipv6 = true,
+                               .uplinks_ipv4 = {"uplink0"},
+                               .uplinks_ipv6 = {"uplink0"}};
+  for (const auto& line : vmnet::check_firewall(*netfilter, needs)) say(line);
   return 0;
 }
 

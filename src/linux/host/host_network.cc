@@ -35,17 +35,6 @@ Result<Uuid> random_uuid() {
   return uuid_v4(bytes);
 }
 
-std::vector<std::string> names_of(const std::vector<int>& devices, const std::vector<Link>& links) {
-  std::vector<std::string> names;
-  for (int device : devices) {
-    const Link* link = find_link(links, device);
-    if (link != nullptr && !link->name.starts_with(kOwnPrefix) && link->name != "lo") {
-      names.push_back(link->name);
-    }
-  }
-  return names;
-}
-
 // No error of its own: where a start failed, its cause is told, once.
 void warn_of_leftover(const Error& error) {
   log_warn("network", "cannot clean up: {}; the next helper does", error.message);

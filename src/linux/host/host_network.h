@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "base/uuid.h"
 #include "linux/device/tap.h"
+#include "linux/host/firewall_check.h"
 #include "linux/host/network_lock.h"
 #include "linux/host/network_state.h"
 #include "linux/host/network_tables.h"
@@ -85,7 +86,7 @@ class HostNetwork {
   // be called again soon. `cancel_fd` readable: nobody wants it any more.
   bool restore_tables(int cancel_fd);
 
-  // Tells the user of a firewall on the host that drops what the VM's network routes.
+  // Tells the user of a firewall on the host that drops what the VM's network forwards.
   void warn_of_firewall();
 
   // Removes everything, the network too if this was its last VM. Waits for the lock.
@@ -115,6 +116,7 @@ class HostNetwork {
   Mac device_mac() const;
   bool is_isolated() const { return config_.enable_isolation && config_.mode != Mode::kBridged; }
   bool is_way_out(const nlmsghdr* route_event);
+  ForwardingNeeds forwarding_needs();
   void remove_device();
   void remove_rules();
   void remove_unused_bridge();

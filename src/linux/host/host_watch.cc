@@ -9,7 +9,6 @@
 #include <linux/rtnetlink.h>
 
 #include "base/log.h"
-#include "linux/host/firewall_check.h"
 #include "linux/host/host_network.h"
 #include "linux/netlink/links.h"
 #include "linux/netlink/routes.h"
@@ -117,10 +116,27 @@ bool HostNetwork::is_way_out(const nlmsghdr* route_event) {
   });
 }
 
+ForwardingNeeds HostNetwork::forwarding_needs() {
+  ForwardingNeeds needs{.device = is_isolated() ? facts_.device.data() : bridge_name_};
+  // An isolated VM has no neighbours.
+  if (!is_isolated()) look_for_bridge_netfilter(needs);
+  if (config_.mode == Mode::kBridged) {
+    needs.devices = bridge_name_;
+    return needs;
+  }
+  needs.routed = record_.kind == NetworkKind::kShared;
+  needs.ipv6 = record_.ipv6_prefix.has_value();
+  auto uplinks = list_default_uplinks(netlink_);
+  auto links = list_links(netlink_);
+  if (!needs.routed || !uplinks || !links) return needs;
+  needs.uplinks_ipv4 = names_of(uplinks->ipv4, *links);
+  needs.uplinks_ipv6 = names_of(uplinks->ipv6, *links);
+  return needs;
+}
+
 void HostNetwork::warn_of_firewall() {
-  if (!route_events_) return;  // only a shared network is routed
-  for (const auto& warning :
-       check_firewall(*netfilter_, bridge_name_, facts_.ipv6_prefix.has_value())) {
+  if (bridge_ == 0) return;  // a macvtap
+  for (const auto& warning : check_firewall(*netfilter_, forwarding_needs())) {
     log_warn("firewall", "{}", warning);
   }
 }

@@ -67,35 +67,44 @@ T copy_at(const std::vector<char>& data, size_t offset) {
   return value;
 }
 
-bool names_us(const char* interface) {
-  return std::string_view(interface, strnlen(interface, IFNAMSIZ)).starts_with(kOwnPrefix);
+std::string_view name_of(const char* interface) {
+  return {interface, strnlen(interface, IFNAMSIZ)};
 }
 
 // `table`: the entries, one behind the other.
 template <typename Tables>
-bool forward_drops(const std::vector<char>& table, const typename Tables::Info& info) {
+LegacyForward read_forward(const std::vector<char>& table, const typename Tables::Info& info,
+                           std::string_view ours) {
   using Entry = typename Tables::Entry;
+  LegacyForward forward;
   for (size_t offset = 0; offset + sizeof(Entry) <= table.size();) {
     auto entry = copy_at<Entry>(table, offset);
-    if (names_us(Tables::incoming(entry)) || names_us(Tables::outgoing(entry))) return false;
+    const auto in = name_of(Tables::incoming(entry));
+    const auto out = name_of(Tables::outgoing(entry));
+    const int known = (in.starts_with(ours) ? 1 : 0) + (out.starts_with(ours) ? 1 : 0);
+    forward.knows_routed = forward.knows_routed || known == 1;
+    forward.knows_bridged =
+        forward.knows_bridged || known == 2 || (in.starts_with(ours) && out.empty());
     if (entry.next_offset == 0) break;
     offset += entry.next_offset;
   }
   size_t policy = info.underflow[NF_INET_FORWARD];
   auto entry = copy_at<Entry>(table, policy);
-  return copy_at<xt_standard_target>(table, policy + entry.target_offset).verdict == kDropVerdict;
+  forward.drops =
+      copy_at<xt_standard_target>(table, policy + entry.target_offset).verdict == kDropVerdict;
+  return forward;
 }
 
 template <typename Tables>
-bool check() {
-  if (!has_filter_table(Tables::kNames)) return false;
+LegacyForward read_table(std::string_view ours) {
+  if (!has_filter_table(Tables::kNames)) return {};
   // Any socket of the family will do to ask, and a raw one would need CAP_NET_RAW.
   UniqueFd socket(::socket(Tables::kFamily, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return false;
+  if (!socket.valid()) return {};
   typename Tables::Info info{};
   std::strncpy(info.name, kFilterTable, sizeof(info.name) - 1);
   socklen_t size = sizeof(info);
-  if (getsockopt(socket.get(), Tables::kLevel, Tables::kGetInfo, &info, &size) != 0) return false;
+  if (getsockopt(socket.get(), Tables::kLevel, Tables::kGetInfo, &info, &size) != 0) return {};
 
   // The structure ends with the entries.
   using Entries = typename Tables::Entries;
@@ -105,14 +114,16 @@ bool check() {
   std::memcpy(answer.data() + offsetof(Entries, size), &info.size, sizeof(info.size));
   size = static_cast<socklen_t>(answer.size());
   if (getsockopt(socket.get(), Tables::kLevel, Tables::kGetEntries, answer.data(), &size) != 0) {
-    return false;
+    return {};
   }
   answer.erase(answer.begin(), answer.begin() + static_cast<ptrdiff_t>(kHeaderSize));
-  return forward_drops<Tables>(answer, info);
+  return read_forward<Tables>(answer, info, ours);
 }
 
 }  // namespace
 
-bool legacy_forward_drops(bool ipv6) { return ipv6 ? check<Ipv6Tables>() : check<Ipv4Tables>(); }
+LegacyForward read_legacy_forward(bool ipv6, std::string_view ours) {
+  return ipv6 ? read_table<Ipv6Tables>(ours) : read_table<Ipv4Tables>(ours);
+}
 
 }  // namespace vmnet

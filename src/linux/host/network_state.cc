@@ -205,6 +205,17 @@ Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const L
   return set_link_down(netlink, bridge.index);
 }
 
+std::vector<std::string> names_of(const std::vector<int>& devices, const std::vector<Link>& links) {
+  std::vector<std::string> names;
+  for (int device : devices) {
+    const Link* link = find_link(links, device);
+    if (link != nullptr && !link->name.starts_with(kOwnPrefix) && link->name != "lo") {
+      names.push_back(link->name);
+    }
+  }
+  return names;
+}
+
 GuardedForwarding guarded_forwarding(const NetworkState& state) {
   std::set<std::string> ipv4;
   std::set<std::string> ipv6;

@@ -53,6 +53,9 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
 // with the record of what is left to do, and a WARN line says so: no error.
 Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);
 
+// The names of those devices that others than we have made, but the loopback device.
+std::vector<std::string> names_of(const std::vector<int>& devices, const std::vector<Link>& links);
+
 // The forwarding that some network of ours has switched on, and that is for VMs alone: once the
 // host's administrator, or Docker, has switched it on for all, it is no more.
 GuardedForwarding guarded_forwarding(const NetworkState& state);

@@ -30,6 +30,9 @@ struct Uplinks {
 };
 Result<Uplinks> list_uplinks(NetlinkSocket& netlink);
 
+// Those of the default routes alone, also where a VPN program has laid two halves over one.
+Result<Uplinks> list_default_uplinks(NetlinkSocket& netlink);
+
 // The devices of a route that such an event is of (RTM_NEWROUTE); none where it leads nowhere out.
 std::vector<int> uplinks_of_route(const nlmsghdr* event);
 
