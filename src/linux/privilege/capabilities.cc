@@ -1,14 +1,18 @@
 #include "linux/privilege/capabilities.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
 #include <string_view>
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/unique_fd.h"
 
 namespace vmnet {
 namespace {
@@ -88,6 +92,17 @@ std::string missing_capabilities(std::initializer_list<int> wanted) {
     missing += name_of(capability);
   }
   return missing;
+}
+
+std::string_view why_no_groups() {
+  UniqueFd file(open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC));
+  std::array<char, 16> text{};
+  const ssize_t size = file.valid() ? read(file.get(), text.data(), text.size()) : 0;
+  const std::string_view said(text.data(), static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  if (!said.starts_with("deny")) return "it needs CAP_SETGID";
+  return "this user namespace lets nobody change groups (/proc/self/setgroups says deny); make it "
+         "with a range of groups from /etc/subgid, as `unshare --map-auto --map-root-user` and "
+         "podman do";
 }
 
 }  // namespace vmnet

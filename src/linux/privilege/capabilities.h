@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -30,5 +31,9 @@ void drop_bounding_and_ambient();
 
 // "CAP_NET_ADMIN, CAP_SETGID": those of `wanted` that are not in effect; empty where all are.
 std::string missing_capabilities(std::initializer_list<int> wanted);
+
+// Why setgroups(2) has failed with EPERM: a user namespace may deny it to everybody
+// (user_namespaces(7)).
+std::string_view why_no_groups();
 
 }  // namespace vmnet

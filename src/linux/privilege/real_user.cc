@@ -53,7 +53,7 @@ class EffectiveRights {
 
 Status take_effective_rights_of(const RealUser& user) {
   if (setgroups(user.groups.size(), user.groups.data()) != 0) {
-    return fail_errno("cannot take the user's groups", errno, "it needs CAP_SETGID");
+    return fail_errno("cannot take the user's groups", errno, why_no_groups());
   }
   if (setegid(user.gid) != 0) return fail_errno("cannot take the user's group", errno);
   if (seteuid(user.uid) != 0) return fail_errno("cannot take the user's id", errno);
@@ -108,7 +108,7 @@ Status drop_privileges(const RealUser& user) {
   // ROOT: ids of the real user alone; the order is setgroups, setresgid, setresuid, since each
   // needs what the next one takes away.
   if (setgroups(0, nullptr) != 0) {
-    return fail_errno("cannot drop supplementary groups", errno, "it needs CAP_SETGID");
+    return fail_errno("cannot drop supplementary groups", errno, why_no_groups());
   }
   if (setresgid(user.gid, user.gid, user.gid) != 0) {
     return fail_errno(fmt::format("cannot become group {}", user.gid), errno);
