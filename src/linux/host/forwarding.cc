@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "linux/host/sysctl.h"
 #include "linux/netlink/links.h"
 #include "linux/netlink/routes.h"
@@ -166,6 +167,7 @@ Result<bool> make_link_route_ipv6(const std::string& device, SettingNotes& notes
     if (!set) return pass(set);
     changed = true;
   }
+  if (is_on(ipv6_forwarding("all"))) return changed;
   if (kernel_has_force_forwarding() && !is_on(force_forwarding(device))) {
     if (auto set = write_sysctl(force_forwarding(device), 1); !set) return pass(set);
     changed = true;
@@ -177,6 +179,23 @@ Result<bool> make_link_route_ipv4(const std::string& device) {
   if (is_on(ipv4_forwarding(device))) return false;
   if (auto set = write_sysctl(ipv4_forwarding(device), 1); !set) return pass(set);
   return true;
+}
+
+// A container's /proc/sys is, mostly.
+bool is_read_only(const Error& error) {
+  return error.os_errno == EROFS || error.os_errno == EACCES || error.os_errno == EPERM;
+}
+
+// Without IPv6 a device that keeps its settings has no address of it, and what its VMs send as
+// routers is dropped.
+Status configure_ipv6(const std::string& device, bool routes, bool ipv6, SettingNotes& notes) {
+  if (!read_sysctl("ipv6/conf/" + device + "/disable_ipv6")) return {};  // a kernel without IPv6
+  if (!ipv6) return ensure_sysctl("ipv6/conf/" + device + "/disable_ipv6", 1);
+  // A VM must not configure the host.
+  if (auto set = ensure_sysctl(accept_ra(device), 0); !set) return set;
+  if (!routes) return {};
+  if (auto set = make_link_route_ipv6(device, notes); !set) return pass(set);
+  return {};
 }
 
 Status restore_setting(const OldSetting& old, SettingNotes& notes) {
@@ -208,17 +227,16 @@ bool host_has_ipv6() {
   return true;
 }
 
-Status configure_link(const std::string& device, bool routes, bool ipv6, SettingNotes& notes) {
-  if (routes) {
-    if (auto set = make_link_route_ipv4(device); !set) return pass(set);
-  }
-  if (!read_sysctl("ipv6/conf/" + device + "/disable_ipv6")) return {};  // a kernel without IPv6
-  if (!ipv6) return ensure_sysctl("ipv6/conf/" + device + "/disable_ipv6", 1);
-  // A VM must not configure the host.
-  if (auto set = ensure_sysctl(accept_ra(device), 0); !set) return set;
-  if (!routes) return {};
-  if (auto set = make_link_route_ipv6(device, notes); !set) return pass(set);
-  return {};
+Result<bool> configure_link(const std::string& device, bool routes, bool ipv6,
+                            SettingNotes& notes) {
+  // Where it cannot be, enable_forwarding() says so.
+  auto set = routes ? make_link_route_ipv4(device) : Result<bool>(true);
+  if (!set && !is_read_only(set.error())) return pass(set);
+  auto configured = configure_ipv6(device, routes, ipv6, notes);
+  if (configured) return ipv6;
+  if (!is_read_only(configured.error())) return pass(configured);
+  if (ipv6) log_warn("network", "VMs have no IPv6: {}", configured.error().message);
+  return false;
 }
 
 std::vector<std::string> enable_forwarding(const std::vector<std::string>& own,

@@ -33,8 +33,9 @@ bool host_has_ipv6();
 bool kernel_has_force_forwarding();
 
 // Prepares a new bridge, or an isolated VM's device: it routes, takes no router advertisement, and
-// has IPv6 only if `ipv6`. The notes are the bridge's.
-Status configure_link(const std::string& device, bool routes, bool ipv6, SettingNotes& notes);
+// has IPv6 only if `ipv6`. The notes are the bridge's. False where it has no IPv6: it was not
+// wanted, or its settings are read-only, as in a container, which a WARN line says.
+Result<bool> configure_link(const std::string& device, bool routes, bool ipv6, SettingNotes& notes);
 
 // Makes devices of our own and the uplinks route, also where they did and somebody has switched it
 // off. Each setting of an uplink to be changed is noted first, and left alone where that fails.

@@ -154,16 +154,20 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
   if (auto set = set_group(netlink_, bridge_, links_group(bridge_)); !set) return set;
   if (auto set = limit_segments(netlink_, bridge_, kMaxSegments); !set) return set;
-  if (auto set = configure_link(bridge_name_, shared, ipv6, notes); !set) return set;
+  auto has_ipv6 = configure_link(bridge_name_, shared, ipv6, notes);
+  if (!has_ipv6) return pass(has_ipv6);
+  if (!*has_ipv6 && ipv6) {
+    record_.ipv6_prefix.reset();
+    auto without = to_alias(record_);
+    if (!without) return pass(without);
+    if (auto set = set_alias(netlink_, bridge_, *without); !set) return set;
+  }
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
   if (const auto& range = record_.addresses) {
     auto added = add_address(netlink_, bridge_, range->start, range->subnet());
     if (!added) return added;
   }
-  if (ipv6) {
-    if (auto added = add_gateway_ipv6(netlink_, bridge_, *record_.ipv6_prefix); !added)
-      return added;
-  }
+  if (record_.ipv6_prefix) return add_gateway_ipv6(netlink_, bridge_, *record_.ipv6_prefix);
   return {};
 }
 

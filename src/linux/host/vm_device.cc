@@ -120,7 +120,8 @@ Status HostNetwork::make_link() {
   const std::string name = facts_.device.data();
   const bool shared = record_.kind == NetworkKind::kShared;
   auto configured = configure_link(name, shared, facts_.ipv6_prefix.has_value(), notes);
-  if (!configured) return configured;
+  if (!configured) return pass(configured);
+  if (!*configured) facts_.ipv6_prefix.reset();
   if (auto up = set_link_up(netlink_, device_); !up) return up;
   if (facts_.vm_address) {
     auto added = add_peer_address(netlink_, device_, facts_.addresses->start, *facts_.vm_address);
