@@ -35,9 +35,12 @@ bool is_stand_in(int fd) {
          fstat(fd, &held) == 0 && stat("/dev/null", &null) == 0 && held.st_rdev == null.st_rdev;
 }
 
+// Another error says nothing of the descriptor, which may be where the user reads.
+bool is_closed(int fd) { return fcntl(fd, F_GETFD) < 0 && errno == EBADF; }
+
 Status open_standard_descriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-    if (fcntl(fd, F_GETFD) >= 0 && !is_stand_in(fd)) continue;
+    if (!is_closed(fd) && !is_stand_in(fd)) continue;
     close(fd);
     // The lowest free number is `fd`, since those below it are open.
     if (open("/dev/null", O_RDWR) != fd) return fail_errno("cannot open /dev/null", errno);
