@@ -1,5 +1,6 @@
 """One network's rules: an element a VM, put back after a flush, in force meanwhile, swept after kills."""
 
+import json
 import os
 import random
 import re
@@ -215,9 +216,50 @@ def test_a_saved_ruleset_from_before_is_swept(host, plug):
     assert "chain ports" in host.run("nft", "list", "ruleset").stdout
 
 
+def bridge_group(host):
+    """The device group of the bridge, and the one that the rules ask for."""
+    link = json.loads(host.run("ip", "-j", "-d", "link", "show", NETWORK).stdout)[0]
+    asked = set(re.findall(r"[io]ifgroup (\d+) goto", host.run("nft", "list", "ruleset").stdout))
+    return {str(link["group"])}, asked
+
+
+def test_a_bridge_made_anew_has_its_rules_made_anew(host, plug):
+    """Killed with all it had, the network comes back under its name, as another device."""
+    first = plug()
+    first.helper.kill(first.helper.keeper(), first.helper.worker())
+    first.helper.process.wait(10)
+    assert wait_for_no_helper()
+    plug()
+    assert len(set.union(*bridge_group(host))) == 1
+
+
+def test_a_start_while_the_last_one_ends(host, start):
+    """The same where the other is in the middle of its end."""
+    for _ in range(10):
+        with start() as old:
+            old.send(signal.SIGTERM)
+            with start() as new:
+                old.wait()
+                assert wait_until(lambda: GUARD in tables(host), 3)
+                assert len(set.union(*bridge_group(host))) == 1
+                new.stop()
+
+
 def test_isolated_and_open_vms_share_a_subnet(host, plug):
     guests = [plug(*options) for options in ((ISOLATED,), (), (ISOLATED,), ())]
     assert len({guest.helper.json["ip_address"] for guest in guests}) == 4
     assert {guest.helper.json["vmnet_start_address"] for guest in guests} == {"192.168.64.1"}
     prefixes = [guest.helper.json["vmnet_nat66_prefix"] for guest in guests]
     assert len(set(prefixes)) == 3 and prefixes[1] == prefixes[3]
+
+
+def test_a_new_vm_has_the_address_of_one_before(host, plug):
+    """At once, while another one keeps the network: the host forgets who had it."""
+    keeps, first = plug(), plug()
+    first.dhcp()
+    first.helper.stop()
+    host.ip(f"neigh replace {first.ip} lladdr {first.mac} nud reachable dev {NETWORK}")
+    second = plug()
+    assert second.helper.json["ip_address"] == first.ip
+    assert first.mac not in host.ip(f"neigh show dev {NETWORK}")
+    assert keeps.helper.process.poll() is None

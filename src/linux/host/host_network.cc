@@ -54,6 +54,7 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfil
     if (!lock) return pass(lock);
     auto state = sweep_leftovers(netlink, netfilter);
     if (!state) return pass(state);
+    if (auto removed = remove_stale_tables(netfilter, *state); !removed) return pass(removed);
     if (!state->find_vm(interface_id)) {
       return LockedState{.lock = std::move(*lock), .state = std::move(*state)};
     }
@@ -146,6 +147,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   auto alias = to_alias(record_);
   if (!alias) return pass(alias);
 
+  wait_until_guard_is_free(*netfilter_, bridge_name_);
   auto bridge = create_bridge(netlink_, bridge_name_, bridge_mac(canonical));
   if (!bridge) return pass(bridge);
   bridge_ = *bridge;
@@ -208,7 +210,9 @@ void HostNetwork::warn_of_switched_off(const std::vector<std::string>& switched_
 }
 
 void HostNetwork::tear_down() {
-  // Before the wait for the lock: what is the VM's alone needs none.
+  // Before the wait for the lock: what is the VM's alone needs none. The guard first: others see
+  // that, and have one before the network can be gone.
+  if (auto released = release_guards(*netfilter_); !released) warn_of_leftover(released.error());
   remove_device();
   constexpr int kNothingCancels = -1;
   auto lock = NetworkLock::acquire(*netfilter_, kNothingCancels);

@@ -102,6 +102,7 @@ class HostNetwork {
   Status choose_vm_addresses(const NetworkState& state);
   Status attach_tap();
   Status make_tap();
+  Status forget_earlier_owners();
   Status join_bridge();
   Status make_link();
   Status attach_macvtap(const Link& lower);

@@ -49,7 +49,6 @@ Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
   Status right = config_.hand_over_device ? watch_device() : ensure_device_mac();
   if (!right) return right;
-  if (auto watched = watch_tables(); !watched) return watched;
   if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
   auto events = NetlinkSocket::open(NETLINK_ROUTE);
   if (!events) return pass(events);

@@ -1,7 +1,9 @@
 #include "linux/host/network_tables.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -99,7 +101,44 @@ bool is_network_table(const ExistingTable& table, const NetlinkSocket& netfilter
   return ours_to_remove && !is_vm_device_name(table.name) && table.name != kLockTable;
 }
 
+constexpr std::chrono::milliseconds kReleaseWait{1000};
+constexpr std::chrono::milliseconds kReleasePause{5};
+
 }  // namespace
+
+Status remove_stale_tables(NetlinkSocket& netfilter, const NetworkState& state) {
+  auto tables = list_tables(netfilter, kOwnPrefix);
+  if (!tables) return pass(tables);
+  std::set<std::string> names;
+  for (const NetworkTable& wanted : wanted_tables(state)) names.insert(wanted.table.name());
+  NftBatch batch;
+  for (const ExistingTable& table : *tables) {
+    if (table.owned || is_vm_device_name(table.name) || names.contains(table.name)) continue;
+    batch.remove_table(table.family, table.name);
+  }
+  // ROOT: tables of our names that no socket owns, under the network's lock.
+  return batch.empty() ? Status{} : batch.commit(netfilter);
+}
+
+Status release_guards(NetlinkSocket& netfilter) {
+  auto tables = list_tables(netfilter, kOwnPrefix);
+  if (!tables) return pass(tables);
+  NftBatch batch;
+  for (const ExistingTable& table : *tables) {
+    const bool own = table.owned && table.owner == netfilter.port_id();
+    if (own && is_guard_name(table.name)) batch.remove_table(table.family, table.name);
+  }
+  return batch.empty() ? Status{} : batch.commit(netfilter);
+}
+
+void wait_until_guard_is_free(NetlinkSocket& netfilter, std::string_view bridge) {
+  const auto give_up = std::chrono::steady_clock::now() + kReleaseWait;
+  while (std::chrono::steady_clock::now() < give_up) {
+    auto seen = look_at_tables(netfilter, Mode::kShared, bridge);
+    if (!seen || !seen->guard) return;
+    std::this_thread::sleep_for(kReleasePause);
+  }
+}
 
 Status update_network_tables(NetlinkSocket& netfilter, const NetworkState& state, Guards guards) {
   if (auto checked = check_uplinks(guarded_forwarding(state)); !checked) return checked;

@@ -23,6 +23,16 @@ enum class Guards {
 // removed.
 Status update_network_tables(NetlinkSocket& netfilter, const NetworkState& state, Guards guards);
 
+// Removes what nobody owns of networks that are gone. A bridge that is made under the same name is
+// another device, of which the rules of the last one know nothing.
+Status remove_stale_tables(NetlinkSocket& netfilter, const NetworkState& state);
+
+// Removes the guards of the caller's socket, before the last of its network goes. Needs no lock.
+Status release_guards(NetlinkSocket& netfilter);
+
+// Waits until the guard of the last bridge of that name is released, up to a second.
+void wait_until_guard_is_free(NetlinkSocket& netfilter, std::string_view bridge);
+
 // Of one network.
 struct TablesSeen {
   bool network = false;    // those without an owner, all of them

@@ -19,6 +19,8 @@
 namespace vmnet {
 namespace {
 
+constexpr Ipv6 kLinkLocalPrefix{{0xfe, 0x80}};
+
 // The host's identity, an input to the hash of its IPv6 prefix; empty where there is none.
 std::string machine_id() {
   UniqueFd file(open("/etc/machine-id", O_RDONLY | O_CLOEXEC | O_NOCTTY));
@@ -75,6 +77,8 @@ Mac HostNetwork::device_mac() const {
 Status HostNetwork::attach_tap() {
   if (auto made = make_tap(); !made) return made;
   if (auto installed = install_vm_rules(); !installed) return installed;
+  // Watched first: another keeper's guard may be released at any moment.
+  if (auto watched = watch_tables(); !watched) return watched;
   if (auto updated = update_tables(Guards::kTake); !updated) return updated;
   return is_isolated() ? make_link() : join_bridge();
 }
@@ -107,9 +111,23 @@ Status HostNetwork::make_tap() {
   return set_alias(netlink_, device_, to_alias(vm));
 }
 
+// The host still knows whoever had the addresses last, under another MAC, and takes no newer answer
+// within a second (neigh/DEVICE/locktime).
+Status HostNetwork::forget_earlier_owners() {
+  std::vector<std::vector<uint8_t>> addresses;
+  for (const auto& prefix : {std::optional(kLinkLocalPrefix), record_.ipv6_prefix}) {
+    if (!prefix) continue;
+    const Ipv6 own = address_from_mac(*prefix, facts_.vm_mac);
+    addresses.emplace_back(own.bytes.begin(), own.bytes.end());
+  }
+  if (facts_.vm_address) addresses.push_back(nft_bytes(kNftIpv4Address, *facts_.vm_address));
+  return forget_neighbours(netlink_, bridge_, facts_.vm_mac, addresses);
+}
+
 Status HostNetwork::join_bridge() {
-  auto attached = attach_port(netlink_, device_, bridge_);
-  if (!attached || config_.mode == Mode::kBridged) return attached;
+  if (config_.mode == Mode::kBridged) return attach_port(netlink_, device_, bridge_);
+  if (auto forgot = forget_earlier_owners(); !forgot) return forgot;
+  if (auto attached = attach_port(netlink_, device_, bridge_); !attached) return attached;
   wait_until_operational(netlink_, bridge_);
   return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
 }

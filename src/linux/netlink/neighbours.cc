@@ -1,6 +1,7 @@
 #include "linux/netlink/neighbours.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include <linux/neighbour.h>
@@ -78,6 +79,29 @@ Result<std::vector<Ipv4>> addresses_in_use(NetlinkSocket& netlink, int bridge) {
     }
   }
   return addresses;
+}
+
+Status forget_neighbours(NetlinkSocket& netlink, int bridge, const Mac& mac,
+                         const std::vector<std::vector<uint8_t>>& addresses) {
+  for (auto family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+    auto known = list_neighbours(netlink, family);
+    if (!known) return pass(known);
+    for (const Neighbour& neighbour : *known) {
+      if (neighbour.device != bridge || (neighbour.state & (NUD_PERMANENT | NUD_NOARP)) != 0)
+        continue;
+      bool meant = neighbour.mac == mac ||
+                   std::ranges::find(addresses, neighbour.address) != addresses.end();
+      if (!meant) continue;
+      NetlinkMessage message(RTM_DELNEIGH, 0);
+      auto* header = message.add_family_header<ndmsg>();
+      header->ndm_family = family;
+      header->ndm_ifindex = bridge;
+      message.put_bytes(NDA_DST, neighbour.address.data(), neighbour.address.size());
+      auto deleted = netlink.request(message, "cannot have the host forget a neighbour");
+      if (!deleted && deleted.error().os_errno != ENOENT) return deleted;
+    }
+  }
+  return {};
 }
 
 }  // namespace vmnet

@@ -15,4 +15,9 @@ namespace vmnet {
 // behind a port of its own: live ones, not memories of a VM that has ended.
 Result<std::vector<Ipv4>> addresses_in_use(NetlinkSocket& netlink, int bridge);
 
+// Has the host forget, on that bridge, all neighbours with that MAC and whoever has one of the
+// addresses (4 or 16 bytes, as on the wire). What an administrator has entered stays.
+Status forget_neighbours(NetlinkSocket& netlink, int bridge, const Mac& mac,
+                         const std::vector<std::vector<uint8_t>>& addresses);
+
 }  // namespace vmnet

@@ -36,6 +36,7 @@ constexpr const char* kIpv4Set = "ipv4";
 constexpr const char* kIpv6Set = "ipv6";
 constexpr const char* kTargetsSet = "targets";  // of kIpv6Set, as neighbour discovery names them
 
+constexpr std::string_view kGuardSuffix = "-guard";
 constexpr const char* kGuardedIpv4Set = "guarded_ipv4";  // interfaces
 constexpr const char* kGuardedIpv6Set = "guarded_ipv6";
 constexpr const char* kGuardedFamiliesSet = "guarded_families";
@@ -243,13 +244,15 @@ NftTable routing_table(const NetworkRules& rules) {
 }
 
 NftTable guard_table(const NetworkRules& rules) {
-  NftTable table(NftFamily::kInet, fmt::format("{}-guard", rules.bridge));
+  NftTable table(NftFamily::kInet, rules.bridge + std::string(kGuardSuffix));
   rule_forward(table, rules);
   if (rules.mode == Mode::kShared) rule_masquerade(table, rules);
   return table;
 }
 
 }  // namespace
+
+bool is_guard_name(std::string_view table) { return table.ends_with(kGuardSuffix); }
 
 Status check_uplinks(const GuardedForwarding& guarded) {
   size_t count = std::max(guarded.ipv4.size(), guarded.ipv6.size());

@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
@@ -56,6 +57,8 @@ struct NetworkTable {
   NftTable table;
   bool owned = false;
 };
+
+bool is_guard_name(std::string_view table);
 
 // Of a bridge of the user's there is but one: our VMs keep their MACs from each other.
 std::vector<NetworkTable> network_tables(const NetworkRules& rules);
