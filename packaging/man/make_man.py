@@ -35,7 +35,7 @@ vmnet-helper \- give a virtual machine a network interface
 .B \-\-help
 .SH DESCRIPTION
 Gives a virtual machine a network interface of the host. Makes it with privilege, drops the privilege
-for good, prints one line of JSON and carries Ethernet frames between the VM's Unix datagram socket
+for good, prints one line of JSON and carries Ethernet frames between the VM's Unix socket
 and the interface. Ends on SIGTERM, SIGINT or when the VM has gone, and leaves nothing behind.
 """
 # What is between two @ is filled in at installation (cmake/install.cmake).

@@ -19,7 +19,7 @@ constexpr std::string_view kHead =
        vmnet-helper --list-shared-interfaces | --version | --help
 
 Gives a virtual machine a network interface. Frames come from and go to the VM
-over a Unix datagram socket; one line of JSON on standard output describes the
+over a Unix socket; one line of JSON on standard output describes the
 interface once it works. Ends on SIGTERM, SIGINT or when the VM has gone.
 
 )";

@@ -79,8 +79,8 @@ Result<RunOptions> parse_run_options(std::span<const char* const> argv) {
 std::string run_usage() {
   constexpr std::string_view kHead =
       R"(Runs COMMAND, a virtual machine, with a network interface: starts vmnet-helper,
-prints its line of JSON, and gives COMMAND the VM's end of the Unix datagram
-socket as file descriptor 4, or with --tap the TAP device itself. Ends with
+prints its line of JSON, and gives COMMAND the VM's end of the Unix socket
+as file descriptor 4, or with --tap the TAP device itself. Ends with
 COMMAND's exit status, with 128+N where signal N ended COMMAND, and with 1 where
 the network or COMMAND failed.
 vmnet-helper is expected beside vmnet-run and is started through sudo where it

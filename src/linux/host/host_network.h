@@ -3,9 +3,11 @@
 
 #include <array>
 #include <chrono>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "base/ip.h"
@@ -70,8 +72,8 @@ class HostNetwork {
   bool read_route_events();
 
   // Switches forwarding on for uplinks that have come since, and where it was switched off; guards
-  // what is ours to guard. False where another helper has the
-  // lock: to be called again soon. `cancel_fd` readable: nobody wants it any more.
+  // what is ours to guard. False where another helper has the lock: to be called again soon.
+  // `cancel_fd` readable: nobody wants it any more.
   bool follow_routes(int cancel_fd);
 
   // The network's tables: somebody has removed one; a VM of ours, and maybe its keeper, has ended.
@@ -110,6 +112,14 @@ class HostNetwork {
   Status update_tables(Guards guards);
   Status enable_uplinks();
   void warn_of_switched_off(const std::vector<std::string>& switched_on);
+  // Why a keeper that follows events has no lock: it tries again, or leaves it at that.
+  enum class NoLock { kHeldByAnother, kNotNeeded };
+  // What else is watched must not wait for longer.
+  static constexpr std::chrono::milliseconds kLockTry{50};
+  // `failure`: what the log says cannot be done where the lock fails.
+  std::expected<NetworkLock, NoLock> try_lock(int cancel_fd, std::chrono::milliseconds patience,
+                                              std::string_view failure);
+
   Status watch();
   Status ensure_device_mac();
   Status watch_device();

@@ -16,9 +16,6 @@
 namespace vmnet {
 namespace {
 
-// What else is watched must not wait for longer.
-constexpr std::chrono::milliseconds kLockTry{50};
-
 enum class SwitchEvent { kNone, kOn, kOff };
 
 // Whether an RTM_NEWNETCONF event (linux/netconf.h) says that something was switched off, or on for
@@ -140,14 +137,20 @@ void HostNetwork::warn_of_firewall() {
   }
 }
 
-bool HostNetwork::follow_routes(int cancel_fd) {
-  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, kLockTry);
-  if (!lock) {
-    if (lock.error().os_errno == ECANCELED) return true;
-    if (lock.error().os_errno == 0) return false;  // held by another
-    log_warn("network", "cannot follow the host's routes: {}", lock.error().message);
-    return true;
+std::expected<NetworkLock, HostNetwork::NoLock> HostNetwork::try_lock(
+    int cancel_fd, std::chrono::milliseconds patience, std::string_view failure) {
+  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, patience);
+  if (lock) return std::move(*lock);
+  if (lock.error().os_errno == 0) return std::unexpected(NoLock::kHeldByAnother);
+  if (lock.error().os_errno != ECANCELED) {
+    log_warn("network", "{}: {}", failure, lock.error().message);
   }
+  return std::unexpected(NoLock::kNotNeeded);
+}
+
+bool HostNetwork::follow_routes(int cancel_fd) {
+  auto lock = try_lock(cancel_fd, kLockTry, "cannot follow the host's routes");
+  if (!lock) return lock.error() == NoLock::kNotNeeded;
   auto state = read_network_state(netlink_);
   // The worker has ended meanwhile, and another helper has cleaned up after it.
   if (state && find_link(state->links, bridge_) == nullptr) return true;

@@ -27,9 +27,6 @@ constexpr milliseconds kNobodysSpread{80};
 constexpr milliseconds kSocketsWait{100};
 constexpr milliseconds kSocketsSpread{100};
 
-// What else is watched must not wait for longer.
-constexpr milliseconds kLockTry{50};
-
 milliseconds soon(milliseconds wait, milliseconds spread) {
   uint16_t random = 0;
   if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = 0;
@@ -68,13 +65,8 @@ bool HostNetwork::restore_tables(int cancel_fd) {
   auto seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
   if (seen && seen->network && seen->guard) return true;
   const milliseconds patience = seen && seen->own_guard ? kLockTry : milliseconds{0};
-  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, patience);
-  if (!lock) {
-    if (lock.error().os_errno == ECANCELED) return true;
-    if (lock.error().os_errno == 0) return false;  // held by another
-    log_warn("network", "cannot put nftables rules back: {}", lock.error().message);
-    return true;
-  }
+  auto lock = try_lock(cancel_fd, patience, "cannot put nftables rules back");
+  if (!lock) return lock.error() == NoLock::kNotNeeded;
   seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
   auto state = read_network_state(netlink_);
   // The worker has ended meanwhile, and another helper has cleaned up after it.
