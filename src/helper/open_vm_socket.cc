@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "platform/datagrams.h"
+#include "platform/descriptors.h"
 
 namespace vmnet {
 namespace {
@@ -60,10 +61,10 @@ Result<Place> find_place(const std::string& path, int start_directory) {
         fmt::format("--socket '{}': the name is longer than the {} bytes of a socket's name", path,
                     kMaxSocketPath));
   }
-  UniqueFd directory(::openat(start_directory, folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd directory = open_folder(start_directory, folder.c_str());
   if (!directory.valid()) {
     return fail_errno(fmt::format("--socket '{}': cannot open its folder", path), errno,
-                      "the folder must exist and be the user's to read and write");
+                      "the folder must exist and be the user's to enter and to write to");
   }
   return Place{.directory = std::move(directory), .name = std::move(name)};
 }
@@ -147,7 +148,7 @@ Status call_with(int (*call)(int, const sockaddr*, socklen_t), int socket, const
                  const std::string& what) {
   UniqueFd here;
   if (address.is_relative() && !is_working_directory(address.directory)) {
-    here = UniqueFd(::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    here = hold_working_directory();
     if (!here.valid() || ::fchdir(address.directory) != 0) {
       return fail_errno(what + ": cannot change the working directory", errno);
     }

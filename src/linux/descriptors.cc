@@ -27,8 +27,10 @@ Status close_descriptors_but(int first, std::span<const int> kept) {
   return {};
 }
 
-UniqueFd hold_working_directory() {
-  return UniqueFd(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+UniqueFd open_folder(int directory, const char* path) {
+  return UniqueFd(::openat(directory, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
+
+UniqueFd hold_working_directory() { return open_folder(AT_FDCWD, "."); }
 
 }  // namespace vmnet

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import socket
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from support.checks import assert_refused
 from support.guest import Guest
 from support.helper import Helper, helper_processes, run_to_end, wait_for_no_helper
 from support.installation import CAPABLE_COPY, ROOT, SETUID_COPY, SUDO
-from support.lab import INTERNET, PYTHON, as_user, run
+from support.lab import INTERNET, PYTHON, as_user, end, run
 from support.snapshot import wait_until
 
 ALICE = 47001
@@ -194,6 +195,49 @@ def test_users_private_folder(start, client, alice_folder):
     guest.dhcp()
     guest.client.close()
     helper.stop()
+    assert not list(alice_folder.iterdir())
+
+
+@pytest.fixture
+def fuse_folder(alice_folder):
+    """A file system that serves alice alone, not even root: sshfs, bindfs, rclone are such."""
+    if not shutil.which("bindfs") or not pathlib.Path("/dev/fuse").exists():
+        pytest.skip("needs bindfs and /dev/fuse")
+    behind, folder = alice_folder / "behind", alice_folder / "mounted"
+    for made in (behind, folder):
+        made.mkdir()
+        shutil.chown(made, "alice", "alice")
+    run("mount", "--bind", "/run/lab/fuse", "/dev/fuse")  # open to every user, as udev makes it
+    server = subprocess.Popen([*as_user("alice"), "bindfs", "--no-allow-other", "-f", behind, folder])
+    try:
+        assert wait_until(lambda: is_mounted(folder))
+        yield folder
+    finally:
+        run("umount", "--lazy", folder, check=False)
+        end(server)
+        run("umount", "/dev/fuse")
+
+
+def is_mounted(folder):
+    return any(line.split()[1] == str(folder)
+               for line in pathlib.Path("/proc/self/mounts").read_text().splitlines())
+
+
+@pytest.mark.parametrize("way", [SUDO, SETUID_COPY, CAPABLE_COPY], ids=lambda way: way.name)
+def test_folder_that_serves_its_user_alone(start, fuse_folder, way):
+    path = fuse_folder / "vm.sock"
+    helper = start(way=way, path=path)
+    behind = fuse_folder.parent / "behind"
+    assert {file.name for file in behind.iterdir()} == {"vm.sock", "vm.sock.lock"}
+    helper.stop()
+    assert not list(behind.iterdir())
+
+
+@pytest.mark.parametrize("way", [SUDO, SETUID_COPY, CAPABLE_COPY], ids=lambda way: way.name)
+def test_folder_that_is_not_readable(start, alice_folder, way):
+    alice_folder.chmod(0o300)
+    start(way=way, path=alice_folder / "vm.sock").stop()
+    alice_folder.chmod(0o700)
     assert not list(alice_folder.iterdir())
 
 

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "linux/privilege/inherited_state.h"
 #include "linux/privilege/keeper_sandbox.h"
+#include "linux/privilege/user_ids.h"
 
 namespace vmnet {
 namespace {
@@ -151,6 +152,16 @@ void remove_files(const RealUser& user, const SocketFiles& files) {
   if (!removed) log_error("socket", "cannot remove it: {}", removed.error().message);
 }
 
+// The keeper's last act: it needs no rights of its own any more.
+void remove_files_and_rights(const RealUser& user, const SocketFiles& files) {
+  if (!files.directory.valid()) return;
+  if (auto became = become_real_user(user); !became) {
+    log_error("socket", "cannot remove it: {}", became.error().message);
+    return;
+  }
+  remove_socket_files(files);
+}
+
 StartReport failure_report(const Error& error) {
   StartReport report{.ok = false, .os_errno = error.os_errno};
   error.message.copy(report.error.data(), report.error.size() - 1);
@@ -170,7 +181,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
     }
   }
   if (!report.ok) {
-    remove_files(user, files);
+    remove_files_and_rights(user, files);
     (void)send_report(channel, report, -1);
     return 1;
   }
@@ -192,7 +203,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
   // The user's files last: their file system may be slow, or never answer.
   network->tear_down();
   if (watches_holder) release_log();
-  remove_files(user, files);
+  remove_files_and_rights(user, files);
   return 0;
 }
 

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cerrno>
-#include <set>
 #include <vector>
 
 #include <fcntl.h>
@@ -50,12 +49,8 @@ constexpr std::array kAllowed = {
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
     SCMP_SYS(unlinkat),
-    SCMP_SYS(geteuid),
-    SCMP_SYS(getegid),
-    SCMP_SYS(getgroups),
     SCMP_SYS(setgroups),
     SCMP_SYS(setresgid),
-    SCMP_SYS(capget),
     SCMP_SYS(capset),
     // The end.
     SCMP_SYS(rt_sigreturn),
@@ -113,11 +108,9 @@ Status restrict_keeper_calls(const RealUser& user) {
   }
   // No file is made.
   filter.allow(SCMP_SYS(openat), {argument_lacks(2, O_CREAT | (O_TMPFILE & ~O_DIRECTORY))});
-  // The effective uid alone, to the user's and back.
-  for (uid_t uid : std::set<uid_t>{user.uid, geteuid()}) {
-    filter.allow(SCMP_SYS(setresuid),
-                 {low_half_is(0, ~0U), low_half_is(1, uid), low_half_is(2, ~0U)});
-  }
+  // To become the user, with no way back.
+  filter.allow(SCMP_SYS(setresuid),
+               {low_half_is(0, user.uid), low_half_is(1, user.uid), low_half_is(2, user.uid)});
   for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
     filter.allow(call, {argument_lacks(2, PROT_EXEC)});
   }

@@ -5,6 +5,7 @@
 
 #include "platform/real_user.h"
 
+#include <array>
 #include <cerrno>
 #include <string>
 
@@ -18,45 +19,55 @@
 
 #include "base/log.h"
 #include "linux/privilege/capabilities.h"
+#include "linux/privilege/user_ids.h"
 
 namespace vmnet {
 namespace {
 
-// Takes effective rights back after as_real_user; there is no way on without them.
-class EffectiveRights {
+// Takes the process's own rights back after as_real_user; there is no way on without them.
+class OwnRights {
  public:
-  static Result<EffectiveRights> save() {
+  static Result<OwnRights> save() {
+    OwnRights rights;
+    if (getresuid(&rights.uids_[0], &rights.uids_[1], &rights.uids_[2]) != 0 ||
+        getresgid(&rights.gids_[0], &rights.gids_[1], &rights.gids_[2]) != 0) {
+      return fail_errno("cannot read the process's ids", errno);
+    }
     auto capabilities = read_capabilities();
     if (!capabilities) return pass(capabilities);
     auto groups = own_groups();
     if (!groups) return pass(groups);
-    return EffectiveRights(*capabilities, std::move(*groups));
+    rights.capabilities_ = *capabilities;
+    rights.groups_ = std::move(*groups);
+    return rights;
   }
 
+  // The capabilities come first, since the ids need them, and last, since new ids change them.
   void restore() const {
-    bool restored = seteuid(uid_) == 0 && write_capabilities(capabilities_).has_value() &&
-                    setegid(gid_) == 0 && setgroups(groups_.size(), groups_.data()) == 0;
+    bool restored = write_capabilities(capabilities_).has_value() &&
+                    setresuid(uids_[0], uids_[1], uids_[2]) == 0 &&
+                    setresgid(gids_[0], gids_[1], gids_[2]) == 0 &&
+                    setgroups(groups_.size(), groups_.data()) == 0 &&
+                    prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0 &&
+                    write_capabilities(capabilities_).has_value();
     if (restored) return;
-    log_error("privileges", "cannot take the effective ids back: {}", errno_text(errno));
+    log_error("privileges", "cannot take the process's own ids back: {}", errno_text(errno));
     _exit(1);
   }
 
  private:
-  EffectiveRights(const CapabilitySets& capabilities, std::vector<gid_t> groups)
-      : uid_(geteuid()), gid_(getegid()), capabilities_(capabilities), groups_(std::move(groups)) {}
-
-  uid_t uid_;
-  gid_t gid_;
+  std::array<uid_t, 3> uids_{};  // real, effective, saved
+  std::array<gid_t, 3> gids_{};
   CapabilitySets capabilities_;
   std::vector<gid_t> groups_;
 };
 
-Status take_effective_rights_of(const RealUser& user) {
-  if (setgroups(user.groups.size(), user.groups.data()) != 0) {
-    return fail_errno("cannot take the user's groups", errno, why_no_groups());
+Status take_rights_of(const RealUser& user) {
+  // Else there were no way back from the user's ids.
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
+    return fail_errno("cannot keep the capabilities for later", errno);
   }
-  if (setegid(user.gid) != 0) return fail_errno("cannot take the user's group", errno);
-  if (seteuid(user.uid) != 0) return fail_errno("cannot take the user's id", errno);
+  if (auto taken = take_ids_of(user); !taken) return taken;
   // Root's own rights include its capabilities.
   if (user.uid == 0) return {};
   // With file capabilities the ids alone take nothing away.
@@ -95,9 +106,9 @@ Status verify_dropped(const RealUser& user) {
 }  // namespace
 
 Status as_real_user(const RealUser& user, const std::function<Status()>& action) {
-  auto rights = EffectiveRights::save();
+  auto rights = OwnRights::save();
   if (!rights) return pass(rights);
-  auto taken = take_effective_rights_of(user);
+  auto taken = take_rights_of(user);
   Status result = taken ? action() : taken;
   rights->restore();
   return result;
