@@ -45,9 +45,9 @@ constexpr std::array kTable = {
                .value_name = "UUID",
                .section = OptionSection::kInterface,
                .summary = "who this interface is",
-               .help = "who this interface is. The same UUID gets the same MAC address every time, "
-                       "and the same `ip_address` while that is free. Two running VMs cannot "
-                       "share one",
+               .help = "who this interface is. The same UUID gets the same user the same MAC "
+                       "address every time, and the same `ip_address` while that is free. Two "
+                       "running VMs of a user's cannot share one",
                .default_text = "random"},
     OptionSpec{.id = OptionId::kOperationMode,
                .name = "operation-mode",
@@ -139,7 +139,8 @@ constexpr std::array kTable = {
                .section = OptionSection::kOtherNetworks,
                .summary = "a network of its own",
                .help = "in host mode, a network of its own, shared only by the helpers with the "
-                       "same UUID, without an address on the host and without DHCP",
+                       "same UUID (Linux: of the same user's), without an address on the host and "
+                       "without DHCP",
                .default_text = "the network that all in host mode share"},
     OptionSpec{.id = OptionId::kHostIpAddress,
                .name = "host-ip-address",

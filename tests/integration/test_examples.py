@@ -15,7 +15,7 @@ from support.vm import Machine, accelerator, share_image
 
 EXAMPLES = REPOSITORY / "examples"
 ID = "2f8d5b1c-95a0-4a52-a1f2-0123456789ab"
-MAC_AND_ADDRESS = "76:6d:b2:30:88:1a 192.168.64.70"
+MAC_AND_ADDRESS = "76:6d:00:00:c9:0e 192.168.64.93"  # alice's
 GATEWAY = r"0e:76:6d:\S+ 192\.168\.64\.1"
 
 
@@ -182,5 +182,5 @@ def test_devices_are_as_documented(host):
         helper.stop()
     assert (f"alias vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6={prefix} "
             f"old=4/{UPLINK}:0 old=6/{UPLINK}:0\n") in links
-    assert (f"alias vmnet-helper vm 192.168.64.70 mac=76:6d:b2:30:88:1a uid=0 id={ID.upper()}\n"
+    assert (f"alias vmnet-helper vm 192.168.64.80 mac=76:6d:8b:e1:13:2b uid=0 id={ID.upper()}\n"
             in links)

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <string>
 
+#include <fmt/format.h>
+
 namespace vmnet {
 namespace {
-
-std::string_view as_text(const Uuid& uuid) {
-  return {reinterpret_cast<const char*>(uuid.bytes.data()), uuid.bytes.size()};
-}
 
 template <size_t N>
 void put_low_bytes(uint64_t value, uint8_t* out) {
@@ -40,25 +38,31 @@ bool is_virtual_router_mac(const Mac& mac) {
          (mac.bytes[4] == 1 || mac.bytes[4] == 2);
 }
 
-Mac vm_mac(const Uuid& interface_id) {
+std::string users_name(uid_t user, std::string_view name) {
+  return fmt::format("{} {}", user, name);
+}
+
+std::string to_string(const VmIdentity& vm) {
+  return users_name(vm.user, to_string(vm.interface_id));
+}
+
+Mac vm_mac(const VmIdentity& vm) {
   Mac mac;
   std::ranges::copy(kVmMacPrefix, mac.bytes.begin());
-  put_low_bytes<4>(mixed_hash(as_text(interface_id)), mac.bytes.data() + kVmMacPrefix.size());
+  put_low_bytes<4>(mixed_hash(to_string(vm)), mac.bytes.data() + kVmMacPrefix.size());
   return mac;
 }
 
-Mac port_mac(const Uuid& interface_id) {
+Mac port_mac(const VmIdentity& vm) {
   Mac mac;
   std::ranges::copy(kPortMacPrefix, mac.bytes.begin());
-  put_low_bytes<3>(mixed_hash(as_text(interface_id)), mac.bytes.data() + kPortMacPrefix.size());
+  put_low_bytes<3>(mixed_hash(to_string(vm)), mac.bytes.data() + kPortMacPrefix.size());
   return mac;
 }
 
-uint32_t preferred_address_index(const Uuid& interface_id, uint32_t pool_size) {
+uint32_t preferred_address_index(const VmIdentity& vm, uint32_t pool_size) {
   // Other bits than the MAC's, so that a clash of one is no clash of the other.
-  std::string salted = "address ";
-  salted += as_text(interface_id);
-  return static_cast<uint32_t>(mixed_hash(salted) % pool_size);
+  return static_cast<uint32_t>(mixed_hash("address " + to_string(vm)) % pool_size);
 }
 
 Mac bridge_mac(std::string_view network_name) {

@@ -40,14 +40,14 @@ void warn_of_leftover(const Error& error) {
   log_warn("network", "cannot clean up: {}; the next helper does", error.message);
 }
 
-// The lock, taken when no VM on the host has that interface id.
+// The lock, taken when no VM of the user's has that interface id.
 struct LockedState {
   NetworkLock lock;
   NetworkState state;
 };
 
 Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfilter,
-                                   const Uuid& interface_id, int cancel_fd) {
+                                   const VmIdentity& vm, int cancel_fd) {
   auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
   while (true) {
     auto lock = NetworkLock::acquire(netfilter, cancel_fd);
@@ -55,13 +55,13 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfil
     auto state = sweep_leftovers(netlink, netfilter);
     if (!state) return pass(state);
     if (auto removed = remove_stale_tables(netfilter, *state); !removed) return pass(removed);
-    if (!state->find_vm(interface_id)) {
+    if (!state->find_vm(vm)) {
       return LockedState{.lock = std::move(*lock), .state = std::move(*state)};
     }
     if (std::chrono::steady_clock::now() > give_up) {
       return fail(fmt::format(
           "--interface-id {}: a running VM has it (see `ip -d link`); give each VM its own",
-          to_string(interface_id)));
+          to_string(vm.interface_id)));
     }
     {
       auto released = std::move(*lock);
@@ -89,8 +89,9 @@ Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user,
 
   HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user);
   network.facts_.interface_id = *id;
-  network.facts_.vm_mac = vm_mac(*id);
-  auto locked = lock_and_sweep(network.netlink_, *network.netfilter_, *id, cancel_fd);
+  network.facts_.vm_mac = vm_mac(network.identity());
+  auto locked =
+      lock_and_sweep(network.netlink_, *network.netfilter_, network.identity(), cancel_fd);
   if (!locked) return pass(locked);
   if (auto made = network.make(locked->state); !made) {
     network.remove_all();
@@ -114,7 +115,7 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
     return link != nullptr && (is_own_bridge(*link) || is_own_vm_device(*link));
   });
   auto networks = state.networks_with_vms();
-  auto plan = plan_network(config_, networks, *used, state.links);
+  auto plan = plan_network(config_, user_, networks, *used, state.links);
   if (!plan) return pass(plan);
   if (plan->join != nullptr) {
     record_ = plan->record;

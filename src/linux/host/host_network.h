@@ -125,6 +125,7 @@ class HostNetwork {
   Status watch_device();
   Status watch_tables();
   Mac device_mac() const;
+  VmIdentity identity() const { return {.user = user_, .interface_id = facts_.interface_id}; }
   bool is_isolated() const { return config_.enable_isolation && config_.mode != Mode::kBridged; }
   bool is_way_out(const nlmsghdr* route_event);
   ForwardingNeeds forwarding_needs();

@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "linux/device/identity.h"
-
 namespace vmnet {
 namespace {
 
@@ -94,11 +92,13 @@ std::string text_of(const std::optional<AddressRange>& range) {
   return fmt::format("with host address {}/{}", to_string(range->start), range->prefix_length);
 }
 
-Result<NetworkPlan> plan_private(const PrivateNetwork& wanted,
+Result<NetworkPlan> plan_private(const PrivateNetwork& wanted, uid_t user,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links) {
   for (const ExistingNetwork& network : existing) {
-    if (network.record.kind != NetworkKind::kPrivate || network.record.id != wanted.id) continue;
+    const NetworkRecord& record = network.record;
+    if (record.kind != NetworkKind::kPrivate || record.id != wanted.id || record.user != user)
+      continue;
     if (network.record.addresses == wanted.addresses) {
       return NetworkPlan{.join = &network, .record = network.record};
     }
@@ -107,7 +107,7 @@ Result<NetworkPlan> plan_private(const PrivateNetwork& wanted,
                     to_string(wanted.id), network.name, text_of(network.record.addresses),
                     text_of(wanted.addresses)));
   }
-  NetworkRecord record{.kind = NetworkKind::kPrivate, .id = wanted.id};
+  NetworkRecord record{.kind = NetworkKind::kPrivate, .id = wanted.id, .user = user};
   if (!wanted.addresses) return NetworkPlan{.record = std::move(record)};
   auto subnet = wanted.addresses->subnet();
   if (auto conflict = conflict_of(subnet, existing, used, links); !conflict.empty()) {
@@ -120,21 +120,22 @@ Result<NetworkPlan> plan_private(const PrivateNetwork& wanted,
 
 }  // namespace
 
-Result<NetworkPlan> plan_network(const NetworkConfig& config,
+Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links) {
-  if (config.private_network) return plan_private(*config.private_network, existing, used, links);
+  if (config.private_network)
+    return plan_private(*config.private_network, user, existing, used, links);
   if (config.addresses) {
     return plan_explicit(kind_of(config), *config.addresses, existing, used, links);
   }
   return plan_automatic(kind_of(config), existing, used, links);
 }
 
-Result<Ipv4> choose_address(const AddressRange& range, const Uuid* lasting_id,
+Result<Ipv4> choose_address(const AddressRange& range, const VmIdentity* lasting,
                             std::span<const Ipv4> taken) {
   uint32_t size = range.end.value - range.start.value;  // the pool is start+1 to end
   uint32_t low_end = (size + 1) / 2;
-  uint32_t preferred = lasting_id ? preferred_address_index(*lasting_id, low_end) : 0;
+  uint32_t preferred = lasting ? preferred_address_index(*lasting, low_end) : 0;
   for (uint32_t step = 0; step < size; step++) {
     // First around the low end, which clients with static addresses leave alone, then upwards.
     uint32_t index = step < low_end ? (preferred + step) % low_end : step;
@@ -156,6 +157,7 @@ Result<std::string> choose_bridge_name(NetworkKind kind, std::span<const Link> l
 
 std::string canonical_name(const NetworkRecord& record) {
   std::string name(bridge_name_prefix(record.kind));
+  if (record.user) name += fmt::format(" {}", *record.user);
   if (record.id) name += " " + to_string(*record.id);
   if (record.addresses) name += " " + to_string(record.addresses->subnet());
   return name;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "linux/device/identity.h"
 #include "linux/host/network_record.h"
 #include "linux/netlink/routes.h"
 #include "platform/config.h"
@@ -30,14 +31,15 @@ struct NetworkPlan {
 // An explicit subnet joins the network of the same mode with just those addresses, or must be free;
 // an automatic one joins the first existing automatic network of its mode, or takes the first free
 // /24: from 192.168.64.0 for shared, from 192.168.128.0 for host mode. An error names the conflict.
-Result<NetworkPlan> plan_network(const NetworkConfig& config,
+// A network with an id is `user`'s: another user's with the same id is another one.
+Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links);
 
-// The address that DHCP gives the VM, of the pool start+1 to end: for an id that the user gave, the
+// The address that DHCP gives the VM, of the pool start+1 to end: for one whose id was given, the
 // one that it prefers in the lower half, so that it is the same next time, or the next free one;
 // for a drawn id (nullptr), the lowest free one. An error when all are taken.
-Result<Ipv4> choose_address(const AddressRange& range, const Uuid* lasting_id,
+Result<Ipv4> choose_address(const AddressRange& range, const VmIdentity* lasting,
                             std::span<const Ipv4> taken);
 
 // The first name "PREFIX<n>" that no device has.

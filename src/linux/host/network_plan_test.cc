@@ -13,6 +13,8 @@ namespace {
 
 using testing::HasSubstr;
 
+constexpr uid_t kUser = 1000;
+
 AddressRange range(const char* start, const char* end, int length) {
   return {.start = *parse_ipv4(start), .end = *parse_ipv4(end), .prefix_length = length};
 }
@@ -34,24 +36,24 @@ Uuid uuid(uint8_t last) {
 }
 
 TEST(PlanNetwork, AutomaticSubnetsBeginWhereUsersExpect) {
-  auto shared = plan_network({}, {}, {}, {});
+  auto shared = plan_network({}, kUser, {}, {}, {});
   EXPECT_EQ(shared->record.addresses, kFirstShared);
   EXPECT_EQ(shared->join, nullptr);
-  auto host = plan_network({.mode = Mode::kHost}, {}, {}, {});
+  auto host = plan_network({.mode = Mode::kHost}, kUser, {}, {}, {});
   EXPECT_EQ(host->record.addresses, range("192.168.128.1", "192.168.128.254", 24));
 }
 
 TEST(PlanNetwork, AutomaticSubnetSkipsWhatTheHostUses) {
   std::vector<UsedSubnet> used = {{.subnet = subnet("192.168.64.128", 25), .device = 2},
                                   {.subnet = subnet("192.168.65.7", 32), .device = 3}};
-  auto plan = plan_network({}, {}, used, {});
+  auto plan = plan_network({}, kUser, {}, used, {});
   EXPECT_EQ(plan->record.addresses->start, *parse_ipv4("192.168.66.1"));
 }
 
 TEST(PlanNetwork, AutomaticJoinsAnExistingNetworkEvenBehindAFreeSubnet) {
   std::vector<ExistingNetwork> existing = {network(7, "vmnet-shared0", NetworkKind::kShared,
                                                    range("192.168.65.1", "192.168.65.254", 24))};
-  auto plan = plan_network({}, existing, {}, {});
+  auto plan = plan_network({}, kUser, existing, {}, {});
   ASSERT_NE(plan->join, nullptr);
   EXPECT_EQ(plan->join->bridge, 7);
 }
@@ -60,7 +62,7 @@ TEST(PlanNetwork, AutomaticLeavesOtherModesAndExplicitNetworksAlone) {
   std::vector<ExistingNetwork> existing = {
       network(7, "vmnet-host0", NetworkKind::kHost, kFirstShared),
       network(8, "vmnet-shared0", NetworkKind::kShared, range("10.0.0.1", "10.0.0.9", 24))};
-  auto plan = plan_network({}, existing, {}, {});
+  auto plan = plan_network({}, kUser, existing, {}, {});
   EXPECT_EQ(plan->join, nullptr);
   EXPECT_EQ(plan->record.addresses->start, *parse_ipv4("192.168.65.1"));
 }
@@ -70,7 +72,7 @@ TEST(PlanNetwork, NoFreeSubnetIsAnErrorThatSaysWhatToDo) {
   for (uint32_t i = 0; i < 64; i++) {
     used.push_back({.subnet = {.address = {0xc0a84000 + (i << 8)}, .prefix_length = 24}});
   }
-  auto plan = plan_network({}, {}, used, {});
+  auto plan = plan_network({}, kUser, {}, used, {});
   ASSERT_FALSE(plan.has_value());
   EXPECT_THAT(plan.error().message, HasSubstr("--start-address"));
 }
@@ -79,13 +81,15 @@ TEST(PlanNetwork, ExplicitSubnetJoinsOnlyItsTwin) {
   AddressRange wanted = range("10.9.9.1", "10.9.9.2", 30);
   std::vector<ExistingNetwork> existing = {
       network(7, "vmnet-shared0", NetworkKind::kShared, wanted)};
-  EXPECT_EQ(plan_network({.addresses = wanted}, existing, {}, {})->join->bridge, 7);
+  EXPECT_EQ(plan_network({.addresses = wanted}, kUser, existing, {}, {})->join->bridge, 7);
 
-  auto other_end = plan_network({.addresses = range("10.9.9.1", "10.9.9.9", 24)}, existing, {}, {});
+  auto other_end =
+      plan_network({.addresses = range("10.9.9.1", "10.9.9.9", 24)}, kUser, existing, {}, {});
   ASSERT_FALSE(other_end.has_value());
   EXPECT_THAT(other_end.error().message, HasSubstr("vmnet-shared0"));
 
-  auto other_mode = plan_network({.mode = Mode::kHost, .addresses = wanted}, existing, {}, {});
+  auto other_mode =
+      plan_network({.mode = Mode::kHost, .addresses = wanted}, kUser, existing, {}, {});
   EXPECT_FALSE(other_mode.has_value());
 }
 
@@ -93,10 +97,12 @@ TEST(PlanNetwork, ExplicitOverlapNamesTheDeviceOrTheRoute) {
   std::vector<Link> links = {{.index = 2, .name = "eth0"}};
   std::vector<UsedSubnet> used = {{.subnet = subnet("10.9.9.200", 32), .device = 2},
                                   {.subnet = subnet("172.16.1.0", 24), .device = 0}};
-  auto address = plan_network({.addresses = range("10.9.9.1", "10.9.9.9", 24)}, {}, used, links);
+  auto address =
+      plan_network({.addresses = range("10.9.9.1", "10.9.9.9", 24)}, kUser, {}, used, links);
   ASSERT_FALSE(address.has_value());
   EXPECT_THAT(address.error().message, HasSubstr("10.9.9.200/32 on eth0"));
-  auto route = plan_network({.addresses = range("172.16.1.1", "172.16.1.9", 24)}, {}, used, links);
+  auto route =
+      plan_network({.addresses = range("172.16.1.1", "172.16.1.9", 24)}, kUser, {}, used, links);
   ASSERT_FALSE(route.has_value());
   EXPECT_THAT(route.error().message, HasSubstr("route to 172.16.1.0/24"));
 }
@@ -107,38 +113,53 @@ TEST(PlanNetwork, AShorterRouteIsNoConflict) {
                                   {.subnet = subnet("192.168.0.0", 16), .device = 0},
                                   {.subnet = subnet("192.168.64.0", 23), .device = 2},
                                   {.subnet = subnet("0.0.0.0", 0), .device = 2}};
-  EXPECT_EQ(plan_network({}, {}, used, {})->record.addresses, kFirstShared);
+  EXPECT_EQ(plan_network({}, kUser, {}, used, {})->record.addresses, kFirstShared);
   AddressRange wanted = range("10.9.9.1", "10.9.9.9", 24);
-  EXPECT_EQ(plan_network({.addresses = wanted}, {}, used, {})->record.addresses, wanted);
+  EXPECT_EQ(plan_network({.addresses = wanted}, kUser, {}, used, {})->record.addresses, wanted);
   PrivateNetwork own{.id = uuid(1), .addresses = wanted};
-  EXPECT_TRUE(plan_network({.private_network = own}, {}, used, {}).has_value());
+  EXPECT_TRUE(plan_network({.private_network = own}, kUser, {}, used, {}).has_value());
   AddressRange equal = range("172.16.0.1", "172.16.0.9", 12);
-  EXPECT_FALSE(plan_network({.addresses = equal}, {}, used, {}).has_value());
+  EXPECT_FALSE(plan_network({.addresses = equal}, kUser, {}, used, {}).has_value());
   AddressRange around = range("192.168.0.1", "192.168.0.9", 15);
-  EXPECT_FALSE(plan_network({.addresses = around}, {}, used, {}).has_value());
+  EXPECT_FALSE(plan_network({.addresses = around}, kUser, {}, used, {}).has_value());
 }
 
 TEST(PlanNetwork, PrivateNetworksAreFoundByTheirId) {
   PrivateNetwork bare{.id = uuid(1)};
-  auto created = plan_network({.mode = Mode::kHost, .private_network = bare}, {}, {}, {});
+  auto created = plan_network({.mode = Mode::kHost, .private_network = bare}, kUser, {}, {}, {});
   EXPECT_EQ(created->record.id, bare.id);
   EXPECT_FALSE(created->record.addresses.has_value());
 
   std::vector<ExistingNetwork> existing = {
       {.bridge = 9, .name = "vmnet-priv0", .record = created->record}};
-  auto joined = plan_network({.mode = Mode::kHost, .private_network = bare}, existing, {}, {});
+  auto joined =
+      plan_network({.mode = Mode::kHost, .private_network = bare}, kUser, existing, {}, {});
   EXPECT_EQ(joined->join->bridge, 9);
   PrivateNetwork other{.id = uuid(2)};
-  EXPECT_EQ(plan_network({.private_network = other}, existing, {}, {})->join, nullptr);
+  EXPECT_EQ(plan_network({.private_network = other}, kUser, existing, {}, {})->join, nullptr);
   PrivateNetwork addressed{.id = uuid(1), .addresses = range("10.1.1.1", "10.1.1.254", 24)};
-  auto refused = plan_network({.private_network = addressed}, existing, {}, {});
+  auto refused = plan_network({.private_network = addressed}, kUser, existing, {}, {});
   ASSERT_FALSE(refused.has_value());
   EXPECT_THAT(refused.error().message, HasSubstr("without a host address"));
 }
 
+TEST(PlanNetwork, PrivateNetworksAreTheirUsers) {
+  NetworkConfig config{.mode = Mode::kHost, .private_network = PrivateNetwork{.id = uuid(1)}};
+  auto created = plan_network(config, kUser, {}, {}, {});
+  std::vector<ExistingNetwork> existing = {
+      {.bridge = 9, .name = "vmnet-priv0", .record = created->record}};
+  ASSERT_NE(plan_network(config, kUser, existing, {}, {})->join, nullptr);
+  for (uid_t other : {uid_t{0}, kUser + 1}) {
+    auto plan = plan_network(config, other, existing, {}, {});
+    EXPECT_EQ(plan->join, nullptr);
+    EXPECT_NE(bridge_mac(canonical_name(plan->record)),
+              bridge_mac(canonical_name(created->record)));
+  }
+}
+
 TEST(ChooseAddress, IsStableAndInTheLowEnd) {
   for (uint8_t last = 0; last < 100; last++) {
-    Uuid id = uuid(last);
+    VmIdentity id{.user = kUser, .interface_id = uuid(last)};
     auto address = choose_address(kFirstShared, &id, {});
     EXPECT_EQ(choose_address(kFirstShared, &id, {})->value, address->value);
     EXPECT_GE(address->value, kFirstShared.start.value + 1);
@@ -151,7 +172,7 @@ TEST(ChooseAddress, FillsThePoolWithoutAClashAndThenFails) {
   std::vector<Ipv4> taken;
   std::set<Ipv4> distinct;
   for (uint8_t last = 0; last < 5; last++) {
-    Uuid id = uuid(last);
+    VmIdentity id{.user = kUser, .interface_id = uuid(last)};
     auto address = choose_address(small, &id, taken);
     ASSERT_TRUE(address.has_value());
     EXPECT_GT(*address, small.start);
@@ -170,7 +191,7 @@ TEST(ChooseAddress, WithoutALastingIdIsTheLowestFree) {
 }
 
 TEST(ChooseAddress, OneAddressPool) {
-  Uuid id = uuid(1);
+  VmIdentity id{.user = kUser, .interface_id = uuid(1)};
   EXPECT_EQ(to_string(*choose_address(range("10.9.9.1", "10.9.9.2", 30), &id, {})), "10.9.9.2");
 }
 
@@ -183,12 +204,35 @@ TEST(ChooseBridgeName, TakesTheFirstFreeNumber) {
 TEST(Identity, MacsAreLocalUnicastAndDiffer) {
   std::set<Mac> macs;
   for (uint8_t last = 0; last < 255; last++) {
-    Mac mac = vm_mac(uuid(last));
+    Mac mac = vm_mac({.user = kUser, .interface_id = uuid(last)});
     EXPECT_FALSE(mac.is_multicast());
     EXPECT_TRUE(mac.is_local());
     macs.insert(mac);
   }
   EXPECT_EQ(macs.size(), 255);
+}
+
+TEST(Identity, TheSameIdOfAnotherUserIsAnotherVm) {
+  std::set<Mac> macs;
+  std::set<Mac> port_macs;
+  std::set<uint32_t> addresses;
+  for (uid_t user : {uid_t{0}, kUser, kUser + 1}) {
+    VmIdentity vm{.user = user, .interface_id = uuid(1)};
+    EXPECT_EQ(vm_mac(vm), vm_mac(vm));
+    macs.insert(vm_mac(vm));
+    port_macs.insert(port_mac(vm));
+    addresses.insert(preferred_address_index(vm, 1U << 30));
+  }
+  EXPECT_EQ(macs.size(), 3);
+  EXPECT_EQ(port_macs.size(), 3);
+  EXPECT_EQ(addresses.size(), 3);
+}
+
+TEST(Identity, NumbersAreThoseOfTheDocumentation) {
+  VmIdentity vm{.user = 1000, .interface_id = *parse_uuid("2f8d5b1c-95a0-4a52-a1f2-0123456789ab")};
+  EXPECT_EQ(to_string(vm_mac(vm)), "76:6d:a3:ff:19:24");
+  EXPECT_EQ(to_string(port_mac(vm)), "fe:ff:ff:ff:19:24");
+  EXPECT_EQ(to_string(*choose_address(kFirstShared, &vm, {})), "192.168.64.16");
 }
 
 TEST(Identity, PrefixIsUniqueLocalAndTheNetworks) {

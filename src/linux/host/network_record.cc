@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/parse.h"
-#include "linux/device/identity.h"
 
 namespace vmnet {
 namespace {
@@ -88,6 +87,10 @@ bool parse_network_word(std::string_view word, NetworkRecord& record) {
     record.id = parse_uuid(*id);
     return record.id.has_value();
   }
+  if (auto user = value_of(word, "uid")) {
+    record.user = parse_unsigned<uid_t>(*user);
+    return record.user.has_value();
+  }
   if (auto prefix = value_of(word, "ipv6")) {
     record.ipv6_prefix = parse_ipv6(*prefix);
     return record.ipv6_prefix.has_value();
@@ -110,6 +113,7 @@ Result<std::string> to_alias(const NetworkRecord& record) {
                          range->prefix_length);
   }
   if (record.id) alias += fmt::format(" id={}", to_string(*record.id));
+  if (record.user) alias += fmt::format(" uid={}", *record.user);
   if (record.ipv6_prefix) alias += fmt::format(" ipv6={}", to_string(*record.ipv6_prefix));
   for (const OldSetting& old : record.old_settings) {
     alias += fmt::format(" old={}/{}:{}{}", static_cast<char>(old.key), old.device, old.value,

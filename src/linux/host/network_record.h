@@ -1,7 +1,7 @@
 // What a bridge and a TAP say of themselves in their alias: the kernel is the database.
 //
 //   vmnet-shared0  vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6=fd1c:…:: old=4/eth0:0
-//   vmnet-priv0    vmnet-helper private id=UUID
+//   vmnet-priv0    vmnet-helper private id=UUID uid=1000
 //   vmnet-tap0     vmnet-helper vm 192.168.64.17 mac=… uid=1000 id=UUID
 //   vmnet-tap1     vmnet-helper vm 192.168.64.18 mac=… uid=1000 id=UUID ipv6=fd1c:…::
 //
@@ -15,9 +15,12 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/ip.h"
 #include "base/mac.h"
 #include "base/uuid.h"
+#include "linux/device/identity.h"
 #include "linux/netlink/links.h"
 #include "platform/config.h"
 
@@ -49,6 +52,7 @@ struct OldSetting {
 struct NetworkRecord {
   NetworkKind kind = NetworkKind::kShared;
   std::optional<Uuid> id;                 // private networks
+  std::optional<uid_t> user;              // whose VMs alone may join; none: everybody's
   std::optional<AddressRange> addresses;  // none: a private network without the host in it
   std::optional<Ipv6> ipv6_prefix;        // a /64
   std::vector<OldSetting> old_settings;   // to be restored with the network's end
@@ -61,6 +65,8 @@ struct VmRecord {
   std::optional<Ipv4> address;
   uid_t uid = 0;
   std::optional<Ipv6> ipv6_prefix;  // an isolated VM's own /64
+
+  VmIdentity identity() const { return {.user = uid, .interface_id = interface_id}; }
   bool operator==(const VmRecord&) const = default;
 };
 

@@ -26,7 +26,7 @@ TEST(NetworkRecord, AliasIsReadableText) {
 
 TEST(NetworkRecord, AliasReadsBack) {
   EXPECT_EQ(parse_network_alias(*to_alias(shared_record())), shared_record());
-  NetworkRecord bare{.kind = NetworkKind::kPrivate, .id = some_uuid()};
+  NetworkRecord bare{.kind = NetworkKind::kPrivate, .id = some_uuid(), .user = 1000};
   EXPECT_EQ(parse_network_alias(*to_alias(bare)), bare);
   NetworkRecord host{.kind = NetworkKind::kHost,
                      .addresses = AddressRange{
@@ -58,6 +58,7 @@ TEST(NetworkRecord, ForeignAliasesAreNotOurs) {
   for (const char* alias :
        {"", "vmnet-helper", "my bridge", "vmnet-helper wild", "vmnet-helper shared x",
         "vmnet-helper shared 192.168.64.1-192.168.64.254", "vmnet-helper shared id=1",
+        "vmnet-helper shared uid=", "vmnet-helper shared uid=-1",
         "vmnet-helper shared 192.168.64.1-192.168.64.254/33", "vmnet-helper shared old=4/eth0",
         "vmnet-helper shared old=9/eth0:1", "vmnet-helper shared ipv6=fd", "vmnet-helper vm"}) {
     EXPECT_FALSE(parse_network_alias(alias).has_value()) << alias;

@@ -109,11 +109,11 @@ std::vector<ExistingNetwork> NetworkState::networks_with_vms() const {
   return living;
 }
 
-std::optional<VmRecord> NetworkState::find_vm(const Uuid& interface_id) const {
+std::optional<VmRecord> NetworkState::find_vm(const VmIdentity& vm) const {
   for (const Link& link : links) {
     if (!is_own_vm_device(link)) continue;
     auto record = parse_vm_alias(link.alias);
-    if (record && record->interface_id == interface_id) return record;
+    if (record && record->identity() == vm) return record;
   }
   return std::nullopt;
 }

@@ -26,8 +26,8 @@ struct NetworkState {
   // Those to be joined: a bridge without a VM only remembers settings.
   std::vector<ExistingNetwork> networks_with_vms() const;
 
-  // The record of the VM with that interface id; nullopt where there is none.
-  std::optional<VmRecord> find_vm(const Uuid& interface_id) const;
+  // The record of that VM; nullopt where it does not run.
+  std::optional<VmRecord> find_vm(const VmIdentity& vm) const;
 
   // The addresses that the VMs of that bridge's network hold.
   std::vector<Ipv4> addresses_on(int bridge) const;

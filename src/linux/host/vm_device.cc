@@ -50,8 +50,7 @@ Status HostNetwork::choose_vm_addresses(const NetworkState& state) {
   if (is_isolated() && record_.ipv6_prefix) {
     auto now = read_network_state(netlink_);  // with a bridge that was just made
     if (!now) return pass(now);
-    facts_.ipv6_prefix =
-        choose_prefix(*now, canonical_name(record_) + " " + to_string(facts_.interface_id));
+    facts_.ipv6_prefix = choose_prefix(*now, canonical_name(record_) + " " + to_string(identity()));
   }
   if (!record_.addresses) return {};
   const std::vector<Ipv4> given = state.addresses_on(bridge_);
@@ -59,10 +58,11 @@ Status HostNetwork::choose_vm_addresses(const NetworkState& state) {
   if (!in_use) return pass(in_use);
   std::vector<Ipv4> taken = given;
   taken.insert(taken.end(), in_use->begin(), in_use->end());
-  const Uuid* lasting_id = config_.interface_id ? &*config_.interface_id : nullptr;
-  auto address = choose_address(*record_.addresses, lasting_id, taken);
+  const VmIdentity own = identity();
+  const VmIdentity* lasting = config_.interface_id ? &own : nullptr;
+  auto address = choose_address(*record_.addresses, lasting, taken);
   // What is in use is what VMs say: one that says it of all must not keep the others out.
-  if (!address) address = choose_address(*record_.addresses, lasting_id, given);
+  if (!address) address = choose_address(*record_.addresses, lasting, given);
   if (!address) return pass(address);
   facts_.vm_address = *address;
   return {};
@@ -70,7 +70,7 @@ Status HostNetwork::choose_vm_addresses(const NetworkState& state) {
 
 // An isolated VM's link has the gateway's.
 Mac HostNetwork::device_mac() const {
-  return is_isolated() ? facts_.gateway_mac : port_mac(facts_.interface_id);
+  return is_isolated() ? facts_.gateway_mac : port_mac(identity());
 }
 
 // The rules are there before the first frame can be.
