@@ -31,8 +31,8 @@ Result<std::vector<gid_t>> own_groups();
 Result<RealUser> find_real_user(const SudoIds& sudo);
 
 // Runs `action` with the user's rights to the file system (ids, groups, no capability in effect),
-// then takes the process's own rights back. Before threads; ends the process where the rights cannot
-// be taken back.
+// then takes the process's own rights back. Before threads; ends the process where the rights
+// cannot be taken back.
 Status as_real_user(const RealUser& user, const std::function<Status()>& action);
 
 // Becomes the user for good, in all threads to come: no supplementary group, no capability in any

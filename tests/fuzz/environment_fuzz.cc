@@ -36,10 +36,16 @@ void resolv_conf(std::string_view text) {
 }
 
 void network_alias(std::string_view text) {
-  auto record = vmnet::parse_network_alias(text);
-  if (!record) return;
-  auto alias = vmnet::to_alias(*record);
-  if (alias) expect(vmnet::parse_network_alias(*alias) == record);
+  auto record = vmnet::parse_network_record({.alias = std::string(text)});
+  if (record) expect(vmnet::parse_network_record({.alias = vmnet::to_alias(*record)}) == record);
+}
+
+void setting_note(std::string_view text) {
+  vmnet::Link bridge{.alias = "vmnet-helper shared", .alternative_names = {std::string(text)}};
+  auto record = vmnet::parse_network_record(bridge);
+  if (record->old_settings.empty()) return;
+  bridge.alternative_names = {vmnet::to_note("vmnet-shared0", record->old_settings[0])};
+  expect(vmnet::parse_network_record(bridge) == record);
 }
 
 void vm_alias(std::string_view text) {
@@ -52,7 +58,7 @@ void vm_alias(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 4) {
+  switch (data[0] % 5) {
     case 0:
       ids(text);
       break;
@@ -61,6 +67,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 2:
       network_alias(text);
+      break;
+    case 3:
+      setting_note(text);
       break;
     default:
       vm_alias(text);

@@ -175,12 +175,13 @@ def test_documented_rule_closes_the_hosts_ports(lab, host):
 
 
 def test_devices_are_as_documented(host):
-    """The aliases that docs/linux.md shows."""
+    """The aliases and notes that docs/linux.md shows."""
     with Helper(host, "--interface-id", ID) as helper:
         links = host.run("ip", "link", "show").stdout
         prefix = helper.json["vmnet_nat66_prefix"]
         helper.stop()
-    assert (f"alias vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6={prefix} "
-            f"old=4/{UPLINK}:0 old=6/{UPLINK}:0\n") in links
+    assert (f"alias vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6={prefix}\n"
+            f"    altname vmnet-shared0:old=4:{UPLINK}:0\n"
+            f"    altname vmnet-shared0:old=6:{UPLINK}:0\n") in links
     assert (f"alias vmnet-helper vm 192.168.64.80 mac=76:6d:8b:e1:13:2b uid=0 id={ID.upper()}\n"
             in links)

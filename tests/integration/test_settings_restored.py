@@ -56,7 +56,8 @@ def test_what_cannot_be_put_back_is_left_to_the_next_helper(host, path):
     assert line.startswith("WARN") and path in line and "EROFS" in line and BRIDGE in line
     assert value(host, path) == "1" and value(host, other) == "0"
     link = host.run("ip", "link", "show", BRIDGE).stdout
-    assert link.count("old=") == 1 and f"old={'4' if path == IPV4 else '6'}/{UPLINK}:0" in link
+    key = "4" if path == IPV4 else "6"
+    assert link.count(":old=") == 1 and f"altname {BRIDGE}:old={key}:{UPLINK}:0" in link
     with Helper(host) as after:
         after.stop()
         assert not after.log_lines("WARN", "ERROR")
@@ -111,3 +112,53 @@ def test_a_living_network_takes_over_what_is_remembered(host, start):
     assert BRIDGE in host.links() and value(host, IPV4) == "1"
     heir.stop()
     assert not snapshot.difference(before, snapshot.host_state(host))
+
+
+@pytest.fixture
+def many_networks(host):
+    """A host with 32 devices more, each with a connected network of both protocols."""
+    devices = [f"enp193s0f0v{number}" for number in range(32)]
+    for number, device in enumerate(devices):
+        host.ip(f"link add {device} type veth peer name other{number}",
+                f"link set {device} addrgenmode none", f"link set other{number} addrgenmode none up",
+                f"addr add 10.200.{number}.1/24 dev {device}",
+                f"addr add 2001:db8:200:{number}::1/64 dev {device} nodad", f"link set {device} up")
+    yield devices
+    for device in devices:
+        host.ip(f"link del {device}")
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_many_ways_out_are_all_opened_and_put_back(host, many_networks, end):
+    before = snapshot.host_state(host)
+    paths = [setting.replace(UPLINK, device) for device in [UPLINK, *many_networks]
+             for setting in (IPV4, IPV6)]
+    with Helper(host) as helper:
+        assert not helper.log_lines("WARN", "ERROR")
+        assert set(host.run("cat", *paths).stdout.split()) == {"1"}
+        if end == "killed":
+            helper.kill(helper.pid, helper.keeper())
+            assert set(host.run("cat", *paths).stdout.split()) == {"1"}
+        else:
+            helper.stop()
+    if end == "killed":
+        with Helper(host) as after:
+            after.stop()
+    assert not snapshot.difference(before, snapshot.host_state(host))
+
+
+def test_what_cannot_be_noted_is_not_changed(host, many_networks):
+    """A bridge has room for 192 notes."""
+    with Helper(host) as helper:
+        keeper = helper.keeper()
+        room = 192 - 2 * (1 + len(many_networks))
+        for number in range(room):
+            host.ip(f"link property add dev {BRIDGE} altname {BRIDGE}:old=4:gone{number}:0")
+        host.ip("link add late0 type veth peer name late1",
+                "link set late1 up", "link set late0 addrgenmode none",
+                "addr add 10.201.0.1/24 dev late0", "link set late0 up")
+        assert wait_until(lambda: any("192 notes" in line for line in helper.log_lines("WARN")))
+        assert value(host, IPV4.replace(UPLINK, "late0")) == "0"
+        assert helper.keeper() == keeper
+        host.ip("link del late0")
+        helper.stop()

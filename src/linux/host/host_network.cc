@@ -145,15 +145,13 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   bool ipv6 = shared && host_has_ipv6();
   std::string canonical = canonical_name(record_);
   if (ipv6) record_.ipv6_prefix = choose_prefix(state, canonical);
-  auto alias = to_alias(record_);
-  if (!alias) return pass(alias);
 
   wait_until_guard_is_free(*netfilter_, bridge_name_);
   auto bridge = create_bridge(netlink_, bridge_name_, bridge_mac(canonical));
   if (!bridge) return pass(bridge);
   bridge_ = *bridge;
-  if (auto set = set_alias(netlink_, bridge_, *alias); !set) return set;
-  SettingNotes notes(netlink_, bridge_, record_);
+  if (auto set = set_alias(netlink_, bridge_, to_alias(record_)); !set) return set;
+  SettingNotes notes(netlink_, bridge_, bridge_name_, record_);
   if (auto set = forbid_automatic_address(netlink_, bridge_); !set) return set;
   if (auto set = set_group(netlink_, bridge_, links_group(bridge_)); !set) return set;
   if (auto set = limit_segments(netlink_, bridge_, kMaxSegments); !set) return set;
@@ -161,9 +159,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
   if (!has_ipv6) return pass(has_ipv6);
   if (!*has_ipv6 && ipv6) {
     record_.ipv6_prefix.reset();
-    auto without = to_alias(record_);
-    if (!without) return pass(without);
-    if (auto set = set_alias(netlink_, bridge_, *without); !set) return set;
+    if (auto set = set_alias(netlink_, bridge_, to_alias(record_)); !set) return set;
   }
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
   if (const auto& range = record_.addresses) {
@@ -185,7 +181,7 @@ Status HostNetwork::enable_uplinks() {
   if (!uplinks) return pass(uplinks);
   UplinkNames names{.ipv4 = names_of(uplinks->ipv4, state->links),
                     .ipv6 = names_of(uplinks->ipv6, state->links)};
-  SettingNotes notes(netlink_, bridge_, record_);
+  SettingNotes notes(netlink_, bridge_, bridge_name_, record_);
   Status failed;
   std::vector<std::string> own_links = {bridge_name_};
   if (is_isolated()) own_links.emplace_back(facts_.device.data());

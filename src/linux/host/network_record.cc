@@ -59,12 +59,16 @@ std::optional<AddressRange> parse_range(std::string_view text) {
   return AddressRange{.start = *start, .end = *end, .prefix_length = *length};
 }
 
-// "4/eth0:0", or "4/eth0:0,apart"
+// "vmnet-shared0:old=4:eth0:0", or "...:0,apart". No device's name has a colon.
+constexpr std::string_view kOld = ":old=";
 constexpr std::string_view kApart = ",apart";
 
-std::optional<OldSetting> parse_old_setting(std::string_view text) {
+std::optional<OldSetting> parse_note(std::string_view name) {
+  size_t start = name.find(kOld);
+  if (start == std::string_view::npos) return std::nullopt;
+  std::string_view text = name.substr(start + kOld.size());
   size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon < 3 || text[1] != '/') return std::nullopt;
+  if (colon == std::string_view::npos || colon < 3 || text[1] != ':') return std::nullopt;
   using Key = OldSetting::Key;
   auto key = static_cast<Key>(text[0]);
   if (key != Key::kIpv4Forwarding && key != Key::kIpv6ForceForwarding &&
@@ -95,18 +99,25 @@ bool parse_network_word(std::string_view word, NetworkRecord& record) {
     record.ipv6_prefix = parse_ipv6(*prefix);
     return record.ipv6_prefix.has_value();
   }
-  if (auto old = value_of(word, "old")) {
-    auto setting = parse_old_setting(*old);
-    if (setting) record.old_settings.push_back(*setting);
-    return setting.has_value();
-  }
   record.addresses = parse_range(word);
   return record.addresses.has_value();
 }
 
+std::optional<NetworkRecord> parse_network_alias(std::string_view alias) {
+  auto words = words_of(alias);
+  if (words.size() < 2 || words[0] != kMagic) return std::nullopt;
+  auto kind = std::ranges::find(kKinds, words[1], &KindName::name);
+  if (kind == kKinds.end()) return std::nullopt;
+  NetworkRecord record{.kind = kind->kind};
+  for (size_t i = 2; i < words.size(); i++) {
+    if (!parse_network_word(words[i], record)) return std::nullopt;
+  }
+  return record;
+}
+
 }  // namespace
 
-Result<std::string> to_alias(const NetworkRecord& record) {
+std::string to_alias(const NetworkRecord& record) {
   std::string alias = fmt::format("{} {}", kMagic, names_of(record.kind).name);
   if (const auto& range = record.addresses) {
     alias += fmt::format(" {}-{}/{}", to_string(range->start), to_string(range->end),
@@ -115,14 +126,12 @@ Result<std::string> to_alias(const NetworkRecord& record) {
   if (record.id) alias += fmt::format(" id={}", to_string(*record.id));
   if (record.user) alias += fmt::format(" uid={}", *record.user);
   if (record.ipv6_prefix) alias += fmt::format(" ipv6={}", to_string(*record.ipv6_prefix));
-  for (const OldSetting& old : record.old_settings) {
-    alias += fmt::format(" old={}/{}:{}{}", static_cast<char>(old.key), old.device, old.value,
-                         old.apart ? kApart : "");
-  }
-  if (alias.size() > kMaxAlias) {
-    return fail("cannot note the host's settings on the bridge: too many uplinks");
-  }
   return alias;
+}
+
+std::string to_note(std::string_view bridge, const OldSetting& old) {
+  return fmt::format("{}{}{}:{}:{}{}", bridge, kOld, static_cast<char>(old.key), old.device,
+                     old.value, old.apart ? kApart : "");
 }
 
 std::string to_alias(const VmRecord& record) {
@@ -142,14 +151,11 @@ std::vector<OldSetting> take_momentary_settings(NetworkRecord& record) {
   return momentary;
 }
 
-std::optional<NetworkRecord> parse_network_alias(std::string_view alias) {
-  auto words = words_of(alias);
-  if (words.size() < 2 || words[0] != kMagic) return std::nullopt;
-  auto kind = std::ranges::find(kKinds, words[1], &KindName::name);
-  if (kind == kKinds.end()) return std::nullopt;
-  NetworkRecord record{.kind = kind->kind};
-  for (size_t i = 2; i < words.size(); i++) {
-    if (!parse_network_word(words[i], record)) return std::nullopt;
+std::optional<NetworkRecord> parse_network_record(const Link& bridge) {
+  auto record = parse_network_alias(bridge.alias);
+  if (!record) return std::nullopt;
+  for (const std::string& name : bridge.alternative_names) {
+    if (auto old = parse_note(name)) record->old_settings.push_back(*old);
   }
   return record;
 }

@@ -1,9 +1,12 @@
 // What a bridge and a TAP say of themselves in their alias: the kernel is the database.
 //
-//   vmnet-shared0  vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6=fd1c:…:: old=4/eth0:0
+//   vmnet-shared0  vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6=fd1c:…::
 //   vmnet-priv0    vmnet-helper private id=UUID uid=1000
 //   vmnet-tap0     vmnet-helper vm 192.168.64.17 mac=… uid=1000 id=UUID
 //   vmnet-tap1     vmnet-helper vm 192.168.64.18 mac=… uid=1000 id=UUID ipv6=fd1c:…::
+//
+// A bridge's further names ("altname") are notes of the host's settings that were changed, a note
+// each, since an alias ends at 255 bytes: vmnet-shared0:old=4:eth0:0
 //
 // Which network a VM belongs to its device's group tells (links.h), isolated or not.
 // `ip -d link` shows them. A device is ours by its name and, a bridge, by its MAC's prefix; one
@@ -47,6 +50,9 @@ struct OldSetting {
   // says at the end tells nothing of it.
   bool apart = false;
   bool operator==(const OldSetting&) const = default;
+  bool is_same_setting(const OldSetting& other) const {
+    return key == other.key && device == other.device;
+  }
 };
 
 struct NetworkRecord {
@@ -70,15 +76,19 @@ struct VmRecord {
   bool operator==(const VmRecord&) const = default;
 };
 
-// Fails where the alias would be longer than the kernel keeps (too many old settings).
-Result<std::string> to_alias(const NetworkRecord& record);
+// Without the old settings.
+std::string to_alias(const NetworkRecord& record);
 std::string to_alias(const VmRecord& record);
+
+// The further name of the bridge of that name that notes the setting.
+std::string to_note(std::string_view bridge, const OldSetting& old);
 
 // Takes out of `record` the settings that are changed for a moment only. Seen under the network's
 // lock they are of a helper that was killed in that moment, and to be restored at once.
 std::vector<OldSetting> take_momentary_settings(NetworkRecord& record);
 
-std::optional<NetworkRecord> parse_network_alias(std::string_view alias);
+// What a bridge's alias and further names say; nothing where the alias says nothing of ours.
+std::optional<NetworkRecord> parse_network_record(const Link& bridge);
 std::optional<VmRecord> parse_vm_alias(std::string_view alias);
 
 // The kind's place in a bridge's name: "vmnet-shared", "vmnet-host", "vmnet-priv".

@@ -47,15 +47,15 @@ Result<bool> hand_over(NetlinkSocket& netlink, const NetworkState& state, int fr
         !state.has_vm(heir.bridge)) {
       continue;
     }
-    NetworkRecord merged = heir.record;
+    NetworkRecord inherited = heir.record;
+    SettingNotes notes(netlink, heir.bridge, heir.name, inherited);
+    Status noted;
     for (const OldSetting& old : record.old_settings) {
-      bool known = std::ranges::any_of(merged.old_settings, [&old](const OldSetting& other) {
-        return other.key == old.key && other.device == old.device;
+      bool known = std::ranges::any_of(heir.record.old_settings, [&old](const OldSetting& other) {
+        return other.is_same_setting(old);
       });
-      if (!known) merged.old_settings.push_back(old);
+      if (!known && noted) noted = notes.add(old);
     }
-    auto alias = to_alias(merged);
-    Status noted = alias ? set_alias(netlink, heir.bridge, *alias) : pass(alias);
     if (noted) return true;
     handed = pass(noted);
   }
@@ -65,9 +65,9 @@ Result<bool> hand_over(NetlinkSocket& netlink, const NetworkState& state, int fr
 // Puts back, or hands on, what the bridge's record remembers. Done before the bridge goes: whoever
 // is killed in between leaves the record for the next.
 Status settle_settings(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
-  auto record = parse_network_alias(bridge.alias);
+  auto record = parse_network_record(bridge);
   if (!record || record->old_settings.empty()) return {};
-  SettingNotes notes(netlink, bridge.index, *record);
+  SettingNotes notes(netlink, bridge.index, bridge.name, *record);
   NetworkRecord lasting = *record;
   Status settled = restore_forwarding(take_momentary_settings(lasting), notes);
   auto handed = hand_over(netlink, state, bridge.index, lasting);
@@ -80,11 +80,11 @@ Status settle_settings(NetlinkSocket& netlink, const NetworkState& state, const 
 // What a helper changed for a moment, in which it was killed, while other VMs are on that bridge.
 // True where there was such.
 bool restore_momentary_settings(NetlinkSocket& netlink, const Link& bridge) {
-  auto record = parse_network_alias(bridge.alias);
+  auto record = parse_network_record(bridge);
   if (!record) return false;
   NetworkRecord lasting = *record;
   auto momentary = take_momentary_settings(lasting);
-  SettingNotes notes(netlink, bridge.index, *record);
+  SettingNotes notes(netlink, bridge.index, bridge.name, *record);
   if (auto restored = restore_forwarding(momentary, notes); !restored) {
     log_warn("network", "{}", restored.error().message);
   }
@@ -143,7 +143,7 @@ Result<NetworkState> read_network_state(NetlinkSocket& netlink) {
   NetworkState state{.links = std::move(*links)};
   for (const Link& link : state.links) {
     if (!is_own_bridge(link)) continue;
-    auto record = parse_network_alias(link.alias);
+    auto record = parse_network_record(link);
     if (!record) continue;  // a start was killed before the bridge was complete
     state.networks.push_back({.bridge = link.index, .name = link.name, .record = *record});
   }

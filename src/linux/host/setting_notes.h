@@ -1,6 +1,9 @@
-// Where the old values of the host's settings are kept while they are changed: in the alias of a
-// network's bridge, written before the change, so that whoever comes after a SIGKILL restores them.
+// Where the old values of the host's settings are kept while they are changed: in further names of
+// a network's bridge, given before the change, so that whoever comes after a SIGKILL restores them.
 #pragma once
+
+#include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "linux/host/network_record.h"
@@ -8,15 +11,15 @@
 
 namespace vmnet {
 
-// Of one bridge, whose record is `record`; both references outlive the notes. Under the network's
-// lock.
+// Of the bridge with that index and name, whose record is `record`; both references outlive the
+// notes. Under the network's lock.
 class SettingNotes {
  public:
-  SettingNotes(NetlinkSocket& netlink, int bridge, NetworkRecord& record)
-      : netlink_(netlink), bridge_(bridge), record_(record) {}
+  SettingNotes(NetlinkSocket& netlink, int bridge, std::string name, NetworkRecord& record)
+      : netlink_(netlink), bridge_(bridge), name_(std::move(name)), record_(record) {}
 
-  // In place of a note of the same setting. On error (no room, no bridge) nothing has changed, and
-  // the setting must be left alone.
+  // In place of a note of the same setting. On error (no room, no bridge) the setting must be left
+  // alone.
   Status add(const OldSetting& old);
 
   // After the setting is what it was.
@@ -25,10 +28,9 @@ class SettingNotes {
   NetlinkSocket& netlink() { return netlink_; }
 
  private:
-  Status write(NetworkRecord changed);
-
   NetlinkSocket& netlink_;
   int bridge_;
+  std::string name_;
   NetworkRecord& record_;
 };
 

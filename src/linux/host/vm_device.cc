@@ -134,7 +134,7 @@ Status HostNetwork::join_bridge() {
 
 // To the VM it is the network: the gateway's MAC and addresses, and a route to the VM's.
 Status HostNetwork::make_link() {
-  SettingNotes notes(netlink_, bridge_, record_);
+  SettingNotes notes(netlink_, bridge_, bridge_name_, record_);
   const std::string name = facts_.device.data();
   const bool shared = record_.kind == NetworkKind::kShared;
   auto configured = configure_link(name, shared, facts_.ipv6_prefix.has_value(), notes);

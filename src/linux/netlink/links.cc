@@ -55,6 +55,17 @@ Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void
   return netlink.request(message, fmt::format("cannot add address {}/{}", text, prefix_length));
 }
 
+// `type` RTM_NEWLINKPROP or RTM_DELLINKPROP.
+Status change_alternative_name(NetlinkSocket& netlink, uint16_t type, int index,
+                               const std::string& name, const std::string& what) {
+  NetlinkMessage message(type, 0);
+  message.add_family_header<ifinfomsg>()->ifi_index = index;
+  nlattr* properties = message.begin_nest(IFLA_PROP_LIST);
+  message.put_string(IFLA_ALT_IFNAME, name);
+  message.end_nest(properties);
+  return netlink.request(message, fmt::format("cannot {} device {}", what, index));
+}
+
 }  // namespace
 
 Link parse_link(const nlmsghdr* message) {
@@ -70,6 +81,12 @@ Link parse_link(const nlmsghdr* message) {
         break;
       case IFLA_IFALIAS:
         link.alias = attribute_text(attribute);
+        break;
+      case IFLA_PROP_LIST:
+        for_each_nested(attribute, [&link](const nlattr* property) {
+          if (mnl_attr_get_type(property) != IFLA_ALT_IFNAME) return;
+          link.alternative_names.push_back(attribute_text(property));
+        });
         break;
       case IFLA_MASTER:
         link.master = static_cast<int>(mnl_attr_get_u32(attribute));
@@ -187,6 +204,16 @@ Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias) {
   message.add_family_header<ifinfomsg>()->ifi_index = index;
   message.put_bytes(IFLA_IFALIAS, alias.data(), alias.size());
   return netlink.request(message, fmt::format("cannot set the alias of device {}", index));
+}
+
+Status add_alternative_name(NetlinkSocket& netlink, int index, const std::string& name) {
+  return change_alternative_name(netlink, RTM_NEWLINKPROP, index, name,
+                                 fmt::format("give the name {} to", name));
+}
+
+Status remove_alternative_name(NetlinkSocket& netlink, int index, const std::string& name) {
+  return change_alternative_name(netlink, RTM_DELLINKPROP, index, name,
+                                 fmt::format("take the name {} from", name));
 }
 
 Status forbid_automatic_address(NetlinkSocket& netlink, int index) {

@@ -22,6 +22,7 @@ struct Link {
   std::string name;
   std::string kind;   // "bridge", "tun", "macvtap", ...; empty for a hardware device
   std::string alias;  // as set by `ip link set alias`, empty where none
+  std::vector<std::string> alternative_names;
   Mac mac;
   uint32_t mtu = 0;
   int master = 0;         // index of the bridge that this device is a port of, else 0
@@ -55,9 +56,13 @@ Result<int> create_bridge(NetlinkSocket& netlink, const std::string& name, const
 Result<int> create_macvtap(NetlinkSocket& netlink, const std::string& name, int lower,
                            const Mac& mac);
 
-// The alias of a device: at most kMaxAlias bytes.
-inline constexpr size_t kMaxAlias = 255;
+// The alias of a device: at most 255 bytes.
 Status set_alias(NetlinkSocket& netlink, int index, const std::string& alias);
+
+// A further name of a device (Linux 5.5): one no device of the namespace has (EEXIST), less than
+// 128 bytes, without white space and slashes, as ip(8) has them.
+Status add_alternative_name(NetlinkSocket& netlink, int index, const std::string& name);
+Status remove_alternative_name(NetlinkSocket& netlink, int index, const std::string& name);
 
 // No automatic link-local address on a device: IPv6 addresses of a network are the bridge's, and
 // ours to give. Before it is set up.
