@@ -38,8 +38,8 @@ constexpr size_t kSocketBatch = 64;
 
 struct VmSide {
   UniqueFd socket;
-  SocketFiles files;  // of a bound socket
-  bool bound = false;
+  bool bound = false;                  // by --socket
+  std::optional<VmSocketPlace> place;  // of such a socket, until its file is there
   SocketType type = SocketType::kDatagram;
 };
 
@@ -75,35 +75,48 @@ Status print_shared_interfaces() {
 Result<VmSide> adopt_vm_side(const VmSocketTarget& target) {
   auto adopted = adopt_vm_socket(*target.fd, target.type);
   if (!adopted) return pass(adopted);
-  return VmSide{
-      .socket = std::move(adopted->socket), .files = {}, .bound = false, .type = adopted->type};
+  return VmSide{.socket = std::move(adopted->socket), .type = adopted->type};
 }
 
-Result<VmSide> bind_vm_side(const VmSocketTarget& target, const RealUser& user,
-                            int start_directory) {
-  VmSide vm{.socket = {},
-            .files = {},
-            .bound = true,
-            .type = target.type.value_or(SocketType::kDatagram)};
-  auto opened = as_real_user(user, [&]() -> Status {
-    auto bound = bind_vm_socket(target.path, start_directory, vm.type);
-    if (!bound) return pass(bound);
-    vm.socket = std::move(bound->socket);
-    vm.files = std::move(bound->files);
+Result<VmSide> place_vm_side(const VmSocketTarget& target, const RealUser& user,
+                             int start_directory) {
+  VmSide vm{.bound = true, .type = target.type.value_or(SocketType::kDatagram)};
+  auto placed = as_real_user(user, [&]() -> Status {
+    auto unbound = take_vm_socket_place(target.path, start_directory, vm.type);
+    if (!unbound) return pass(unbound);
+    vm.socket = std::move(unbound->socket);
+    vm.place = std::move(unbound->place);
     return {};
   });
-  if (!opened) return pass(opened);
+  if (!placed) return pass(placed);
   return vm;
 }
 
-// Needs nothing of the file system from here on; clients' relative paths start where we did.
-Status enter_user_and_directory(const RealUser& user, const StartContext& context, bool bound) {
+// Last, when all that can fail is done: who waits for the socket's file takes it for a start that
+// worked. Does nothing where it is there already.
+Status show_vm_socket(int socket, VmSide& vm, HostInterface& interface) {
+  if (!vm.place) return {};
+  auto bound = bind_vm_socket(socket, *vm.place, vm.type, [&interface](const SocketFile& file) {
+    return interface.note_socket_file(file);
+  });
+  vm.place.reset();  // its files are somebody else's to remove
+  return bound;
+}
+
+// Needs nothing of the file system from here on but the place of the VM's socket; clients' relative
+// paths start where we did.
+Status enter_user_and_directory(const RealUser& user, const StartContext& context, VmSide& vm,
+                                HostInterface& interface) {
   tzset();  // reads the time zone's file while that can be read
+  // Root may have its socket in a folder of anybody's, but not without its capabilities.
+  if (user.uid == 0) {
+    if (auto shown = show_vm_socket(vm.socket.get(), vm, interface); !shown) return shown;
+  }
   if (auto dropped = drop_privileges(user); !dropped) return dropped;
-  if (bound && context.directory.valid() && fchdir(context.directory.get()) != 0) {
+  if (vm.bound && context.directory.valid() && fchdir(context.directory.get()) != 0) {
     log_debug("socket", "clients' relative paths start at /: {}", errno_text(errno));
   }
-  return restrict_files();
+  return restrict_files(vm.place ? vm.place->files.directory.get() : -1);
 }
 
 // Of the VM's socket, which another process may hold the other end of.
@@ -136,7 +149,7 @@ Result<std::unique_ptr<VmEnd>> as_vm_end(Result<std::unique_ptr<Socket>> socket)
   return std::move(*socket);
 }
 
-Result<std::unique_ptr<VmEnd>> open_vm_end(VmSide vm, uid_t permitted_uid, size_t max_frame,
+Result<std::unique_ptr<VmEnd>> open_vm_end(VmSide& vm, uid_t permitted_uid, size_t max_frame,
                                            DirectionStats& replies) {
   UniqueFd socket = std::move(vm.socket);
   if (vm.type == SocketType::kDatagram) {
@@ -154,25 +167,26 @@ Status forward(const Options& options, const StartContext& context, const RealUs
                HostInterface& interface, int stop_fd) {
   raise_buffers(vm.socket.get());
   const bool stream = vm.type == SocketType::kStream;
+  const int socket_fd = vm.socket.get();
   // A stream tells of its end by itself.
   auto watch = stream ? PeerWatch::blind() : watch_peer(vm.socket.get());
-  if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
+  auto entered = enter_user_and_directory(user, context, vm, interface);
+  if (!entered) return entered;
 
   DirectionStats to_vm_stats;
   SystemCallNeeds needs = interface.system_call_needs();
   needs.stream = stream;
   needs.accept_streams = stream && vm.bound;
   size_t max_frame = max_frame_size(options.network, interface.description().mtu);
-  auto socket = open_vm_end(std::move(vm), user.uid, max_frame, to_vm_stats);
+  auto socket = open_vm_end(vm, user.uid, max_frame, to_vm_stats);
   if (!socket) return pass(socket);
   SessionConfig config{
       .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
   auto session = Session::create(config, interface, **socket, std::move(watch), to_vm_stats);
   if (!session) return pass(session);
   if (auto started = (*session)->start_threads(); !started) return started;
-  if (auto restricted = restrict_system_calls(needs); !restricted) {
-    return restricted;
-  }
+  if (auto shown = show_vm_socket(socket_fd, vm, interface); !shown) return shown;
+  if (auto restricted = restrict_system_calls(needs); !restricted) return restricted;
 
   auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
   if (!printed) return printed;
@@ -186,10 +200,11 @@ Status forward(const Options& options, const StartContext& context, const RealUs
 }
 
 // --tap: the kernel forwards, and the VM's socket carries the device to it and tells of its end.
-Status serve_native(const StartContext& context, const RealUser& user, const VmSide& vm,
+Status serve_native(const StartContext& context, const RealUser& user, VmSide vm,
                     HostInterface& interface, int stop_fd) {
   auto watch = watch_peer(vm.socket.get());
-  if (auto entered = enter_user_and_directory(user, context, vm.bound); !entered) return entered;
+  auto entered = enter_user_and_directory(user, context, vm, interface);
+  if (!entered) return entered;
   NativeSession session(interface, std::move(watch), vm.socket.get(), stop_fd);
   SystemCallNeeds needs = interface.system_call_needs();
   needs.native_vm_socket = vm.socket.get();
@@ -213,13 +228,15 @@ Status run_helper(const Options& options, const StartContext& context) {
   auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
   if (!user) return pass(user);
   if (!options.target.fd) {
-    vm = bind_vm_side(options.target, *user, context.directory.get());
+    vm = place_vm_side(options.target, *user, context.directory.get());
   }
   if (!vm) return pass(vm);
-  auto interface = start_interface(options.network, *user, vm->files, vm->socket.get(), stop->fd());
+  const SocketFiles no_files;
+  auto interface = start_interface(options.network, *user, vm->place ? vm->place->files : no_files,
+                                   vm->socket.get(), stop->fd());
   if (!interface) return pass(interface);
   Status result = options.network.hand_over_device
-                      ? serve_native(context, *user, *vm, **interface, stop->fd())
+                      ? serve_native(context, *user, std::move(*vm), **interface, stop->fd())
                       : forward(options, context, *user, std::move(*vm), **interface, stop->fd());
   (*interface)->stop();
   return result;

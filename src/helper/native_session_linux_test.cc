@@ -76,6 +76,7 @@ class FakeInterface final : public HostInterface {
   }
   int lost_fd() const override { return lost.fd(); }
   SystemCallNeeds system_call_needs() const override { return {}; }
+  Status note_socket_file(const SocketFile& /*file*/) override { return {}; }
   void stop() override {}
 
   bool answers = true;

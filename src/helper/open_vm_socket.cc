@@ -43,13 +43,8 @@ class ScopedUmask {
   mode_t saved_;
 };
 
-// A path taken apart: the folder, opened, and the name in it.
-struct Place {
-  UniqueFd directory;
-  std::string name;
-};
-
-Result<Place> find_place(const std::string& path, int start_directory) {
+// The path taken apart: the folder, opened, and the names in it.
+Result<SocketFiles> find_files(const std::string& path, int start_directory) {
   size_t slash = path.rfind('/');
   std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
@@ -66,7 +61,12 @@ Result<Place> find_place(const std::string& path, int start_directory) {
     return fail_errno(fmt::format("--socket '{}': cannot open its folder", path), errno,
                       "the folder must exist and be the user's to enter and to write to");
   }
-  return Place{.directory = std::move(directory), .name = std::move(name)};
+  SocketFiles files;
+  files.directory = std::move(directory);
+  files.lock_name = name + ".lock";
+  files.socket_name = std::move(name);
+  files.owner = ::geteuid();
+  return files;
 }
 
 bool same_inode(const struct stat& a, const struct stat& b) {
@@ -124,10 +124,12 @@ Result<UniqueFd> take_lock(const SocketFiles& files, const std::string& path) {
 // The socket's address as bind() and connect() want it: the user's path, from where that starts;
 // or, where that is longer than an address may be, its last part, from the folder.
 struct Address {
-  Address(const Place& place, const std::string& path, int start_directory)
-      : directory(path.size() <= kMaxSocketPath ? start_directory : place.directory.get()) {
+  explicit Address(const VmSocketPlace& place)
+      : directory(place.path.size() <= kMaxSocketPath ? place.start_directory
+                                                      : place.files.directory.get()) {
     socket_address.sun_family = AF_UNIX;
-    const std::string& text = path.size() <= kMaxSocketPath ? path : place.name;
+    const std::string& text =
+        place.path.size() <= kMaxSocketPath ? place.path : place.files.socket_name;
     text.copy(socket_address.sun_path, kMaxSocketPath);
   }
 
@@ -173,7 +175,8 @@ Result<UniqueFd> make_unix_socket(int type) {
 }
 
 // Removes a socket of this user that nobody holds. With the lock held, so it is no helper's.
-Status clear_the_way(const SocketFiles& files, const Address& address, const std::string& path) {
+Status clear_the_way(const VmSocketPlace& place) {
+  const auto& [path, start_directory, files] = place;
   int directory = files.directory.get();
   struct stat status{};
   if (::fstatat(directory, files.socket_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -195,7 +198,7 @@ Status clear_the_way(const SocketFiles& files, const Address& address, const std
   // To one that listens for streams this is no connection (EPROTOTYPE), so it is not disturbed.
   auto probe = make_unix_socket(SOCK_DGRAM);
   if (!probe) return pass(probe);
-  auto connected = call_with(::connect, probe->get(), address, "connect");
+  auto connected = call_with(::connect, probe->get(), Address(place), "connect");
   // ECONNREFUSED: bound once, but by nobody any more.
   if (connected || connected.error().os_errno != ECONNREFUSED) {
     return fail(fmt::format(
@@ -214,30 +217,17 @@ Status listen_for_streams(int socket, const std::string& path) {
   return fail_errno(fmt::format("--socket '{}': cannot listen on it", path), errno);
 }
 
-Status make_socket(BoundVmSocket& bound, const Address& address, const std::string& path,
-                   SocketType type) {
-  auto lock = take_lock(bound.files, path);
+Status take_place(UnboundVmSocket& vm, SocketType type) {
+  auto lock = take_lock(vm.place.files, vm.place.path);
   if (!lock) return pass(lock);
-  bound.files.lock = std::move(*lock);
-  if (auto clear = clear_the_way(bound.files, address, path); !clear) return clear;
+  vm.place.files.lock = std::move(*lock);
+  if (auto clear = clear_the_way(vm.place); !clear) return clear;
   const bool stream = type == SocketType::kStream;
   auto socket = make_unix_socket(stream ? SOCK_STREAM : SOCK_DGRAM);
   if (!socket) return pass(socket);
-  bound.socket = std::move(*socket);
+  vm.socket = std::move(*socket);
   // Before the first client can send: a datagram's credentials decide whether it is served.
-  if (!stream) {
-    if (auto on = identify_senders(bound.socket.get(), true); !on) return on;
-  }
-  std::string what = fmt::format("--socket '{}': cannot bind it", path);
-  if (auto done = call_with(::bind, bound.socket.get(), address, what); !done) return done;
-  struct stat status{};
-  if (::fstatat(bound.files.directory.get(), bound.files.socket_name.c_str(), &status,
-                AT_SYMLINK_NOFOLLOW) != 0) {
-    return fail_errno(fmt::format("--socket '{}': cannot inspect it", path), errno);
-  }
-  bound.files.socket_device = status.st_dev;
-  bound.files.socket_inode = status.st_ino;
-  return stream ? listen_for_streams(bound.socket.get(), path) : Status();
+  return stream ? Status() : identify_senders(vm.socket.get(), true);
 }
 
 }  // namespace
@@ -301,22 +291,41 @@ Result<AdoptedVmSocket> adopt_vm_socket(int fd, std::optional<SocketType> wanted
   return AdoptedVmSocket{.socket = UniqueFd(fd), .type = *type};
 }
 
-Result<BoundVmSocket> bind_vm_socket(const std::string& path, int start_directory,
-                                     SocketType type) {
+Result<UnboundVmSocket> take_vm_socket_place(const std::string& path, int start_directory,
+                                             SocketType type) {
   if (path.empty()) return fail("--socket: the path is empty");
-  auto place = find_place(path, start_directory);
-  if (!place) return pass(place);
-  Address address(*place, path, start_directory);
-  BoundVmSocket bound;
-  bound.files.directory = std::move(place->directory);
-  bound.files.socket_name = place->name;
-  bound.files.lock_name = place->name + ".lock";
+  auto files = find_files(path, start_directory);
+  if (!files) return pass(files);
+  UnboundVmSocket vm{
+      .socket = {},
+      .place = {.path = path, .start_directory = start_directory, .files = std::move(*files)}};
   ScopedUmask exactly_the_user(0177);
-  if (auto made = make_socket(bound, address, path, type); !made) {
-    remove_socket_files(bound.files);
-    return pass(made);
+  if (auto taken = take_place(vm, type); !taken) {
+    remove_socket_files(vm.place.files, {});
+    return pass(taken);
   }
-  return bound;
+  return vm;
+}
+
+Status bind_vm_socket(int socket, const VmSocketPlace& place, SocketType type,
+                      const SocketFileNews& news) {
+  if (auto told = news({.state = SocketFile::State::kBeingMade}); !told) return told;
+  ScopedUmask exactly_the_user(0177);
+  std::string what = fmt::format("--socket '{}': cannot bind it", place.path);
+  if (auto bound = call_with(::bind, socket, Address(place), what); !bound) {
+    // Made by another program of the user's meanwhile, and its own.
+    if (bound.error().os_errno == EADDRINUSE) (void)news({.state = SocketFile::State::kGivenUp});
+    return bound;
+  }
+  struct stat made{};
+  if (::fstatat(place.files.directory.get(), place.files.socket_name.c_str(), &made,
+                AT_SYMLINK_NOFOLLOW) != 0) {
+    return fail_errno(fmt::format("--socket '{}': cannot inspect it", place.path), errno);
+  }
+  auto told =
+      news({.state = SocketFile::State::kMade, .device = made.st_dev, .inode = made.st_ino});
+  if (!told) return told;
+  return type == SocketType::kStream ? listen_for_streams(socket, place.path) : Status();
 }
 
 }  // namespace vmnet

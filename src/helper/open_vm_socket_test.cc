@@ -1,6 +1,5 @@
 #include "helper/open_vm_socket.h"
 
-#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -10,15 +9,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "forward/vm_socket_test_support.h"
+#include "helper/bind_vm_socket_test_support.h"
 
 namespace vmnet {
 namespace {
@@ -81,37 +77,6 @@ TEST(AdoptVmSocket, RefusesWhatIsNoVmSocket) {
 
 // ---------------------------------------------------------------- --socket
 
-mode_t mode_of(const std::string& path) {
-  struct stat status{};
-  EXPECT_EQ(::lstat(path.c_str(), &status), 0) << path;
-  return status.st_mode;
-}
-
-bool is_open_at(int fd, const std::string& path) {
-  struct stat open{};
-  struct stat named{};
-  return ::fstat(fd, &open) == 0 && ::lstat(path.c_str(), &named) == 0 &&
-         open.st_ino == named.st_ino;
-}
-
-class BindVmSocket : public ::testing::Test {
- protected:
-  BindVmSocket() : start_(::open(folder_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
-
-  Result<BoundVmSocket> bind(const std::string& path) const {
-    return bind_vm_socket(path, start_.get());
-  }
-  void expect_refused(const std::string& path, const std::string& reason) const {
-    auto bound = bind(path);
-    ASSERT_FALSE(bound);
-    EXPECT_THAT(bound.error().message, HasSubstr(fmt::format("--socket '{}'", path)));
-    EXPECT_THAT(bound.error().message, HasSubstr(reason));
-  }
-
-  TemporaryFolder folder_;
-  UniqueFd start_;
-};
-
 TEST_F(BindVmSocket, ClientsReachTheSocketAtItsPath) {
   auto bound = bind(folder_ / "vm.sock");
   ASSERT_TRUE(bound) << bound.error().message;
@@ -128,9 +93,9 @@ TEST_F(BindVmSocket, RemovingItsFilesLeavesNothing) {
   auto bound = bind(folder_ / "vm.sock");
   ASSERT_TRUE(bound);
   EXPECT_FALSE(folder_.is_empty());
-  remove_socket_files(bound->files);
+  remove_files(*bound);
   EXPECT_TRUE(folder_.is_empty());
-  remove_socket_files(bound->files);
+  remove_files(*bound);
 }
 
 TEST_F(BindVmSocket, ARelativePathStartsAtTheStartDirectory) {
@@ -140,7 +105,7 @@ TEST_F(BindVmSocket, ARelativePathStartsAtTheStartDirectory) {
   ASSERT_TRUE(bound) << bound.error().message;
   EXPECT_EQ(std::filesystem::current_path(), here);
   EXPECT_TRUE(Client(folder_ / "client", folder_ / "sub/vm.sock").connected());
-  remove_socket_files(bound->files);
+  remove_files(*bound);
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "sub"));
 }
 
@@ -154,7 +119,7 @@ TEST_F(BindVmSocket, APathLongerThanAnAddressWorksToo) {
     auto bound = bind(path);
     ASSERT_TRUE(bound) << bound.error().message;
     EXPECT_TRUE(S_ISSOCK(mode_of(path)));
-    if (round == 1) remove_socket_files(bound->files);
+    if (round == 1) remove_files(*bound);
   }
   EXPECT_TRUE(std::filesystem::is_empty(deep));
   EXPECT_EQ(std::filesystem::current_path(), here);
@@ -168,7 +133,7 @@ TEST_F(BindVmSocket, ModesAreTheUsersOwnUnderAnyUmask) {
     ASSERT_TRUE(bound) << bound.error().message;
     EXPECT_EQ(mode_of(folder_ / "vm.sock"), S_IFSOCK | 0600U);
     EXPECT_EQ(mode_of(folder_ / "vm.sock.lock"), S_IFREG | 0600U);
-    remove_socket_files(bound->files);
+    remove_files(*bound);
   }
 }
 
@@ -188,7 +153,7 @@ TEST_F(BindVmSocket, TheModeIsRightFromBirth) {
   for (int i = 0; i < 500; i++) {
     auto bound = bind(folder_ / "vm.sock");
     ASSERT_TRUE(bound);
-    remove_socket_files(bound->files);
+    remove_files(*bound);
   }
   ::umask(saved);
   ::kill(watcher, SIGKILL);
@@ -210,7 +175,7 @@ TEST_F(BindVmSocket, TakesThePlaceOfAHelperThatWasKilled) {
   }  // its files stay, its lock does not
   auto bound = bind(folder_ / "vm.sock");
   ASSERT_TRUE(bound) << bound.error().message;
-  remove_socket_files(bound->files);
+  remove_files(*bound);
   EXPECT_TRUE(folder_.is_empty());
 }
 
@@ -311,83 +276,9 @@ TEST_F(BindVmSocket, RemovesNoFileThatIsNotItsOwnAnyMore) {
   std::filesystem::remove(folder_ / "vm.sock.lock");
   std::ofstream(folder_ / "vm.sock") << "new";
   std::ofstream(folder_ / "vm.sock.lock") << "new";
-  remove_socket_files(bound->files);
+  remove_files(*bound);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "vm.sock"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "vm.sock.lock"));
-}
-
-// Counters that child processes share with their parent.
-struct Shared {
-  std::atomic<int> started = 0;
-  std::atomic<int> won = 0;
-  std::atomic<int> lost = 0;
-};
-
-Shared* make_shared_memory() {
-  void* memory =
-      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  return new (memory) Shared;
-}
-
-void reap(int count) {
-  for (int i = 0; i < count; i++) {
-    int status = 0;
-    ASSERT_GT(::wait(&status), 0);
-    EXPECT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 0);
-  }
-}
-
-TEST_F(BindVmSocket, OfParallelStartsExactlyOneWins) {
-  constexpr int kStarts = 8;
-  for (int round = 0; round < 25; round++) {
-    Shared* shared = make_shared_memory();
-    if (round % 2 == 0) bind_datagram(folder_ / "vm.sock").reset();  // with and without a stale one
-    for (int i = 0; i < kStarts; i++) {
-      pid_t pid = ::fork();
-      ASSERT_GE(pid, 0);
-      if (pid != 0) continue;
-      shared->started++;
-      while (shared->started < kStarts) ::sched_yield();
-      auto bound = bind(folder_ / "vm.sock");
-      (bound ? shared->won : shared->lost)++;
-      while (shared->won + shared->lost < kStarts) ::sched_yield();
-      if (bound) remove_socket_files(bound->files);
-      _exit(0);
-    }
-    reap(kStarts);
-    EXPECT_EQ(shared->won, 1) << round;
-    EXPECT_TRUE(folder_.is_empty()) << round;
-    ::munmap(shared, sizeof(Shared));
-  }
-}
-
-// Takes the lock as a helper does and removes its file at once, again and again.
-[[noreturn]] void lock_and_remove(const std::string& path) {
-  while (true) {
-    UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (lock.valid() && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0 &&
-        is_open_at(lock.get(), path)) {
-      ::unlink(path.c_str());
-    }
-  }
-}
-
-TEST_F(BindVmSocket, ALockWhoseFileVanishedAsItWasTakenIsNone) {
-  std::string lock = folder_ / "vm.sock.lock";
-  pid_t other = ::fork();
-  ASSERT_GE(other, 0);
-  if (other == 0) lock_and_remove(lock);
-  int stale = 0;
-  for (int i = 0; i < 20000; i++) {
-    auto bound = bind(folder_ / "vm.sock");
-    if (!bound) continue;
-    if (!is_open_at(bound->files.lock.get(), lock)) stale++;
-    remove_socket_files(bound->files);
-  }
-  ::kill(other, SIGKILL);
-  ASSERT_EQ(::waitpid(other, nullptr, 0), other);
-  EXPECT_EQ(stale, 0);
 }
 
 }  // namespace

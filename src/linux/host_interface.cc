@@ -47,6 +47,10 @@ class LinuxInterface : public HostInterface {
     return {.set_mac_address = facts_.is_macvtap && !native_, .native_vm_socket = std::nullopt};
   }
 
+  Status note_socket_file(const SocketFile& file) override {
+    return tell_keeper(channel_.get(), file);
+  }
+
   void stop() override {
     native_.reset();
     endpoint_.reset();  // the TAP goes first, so the keeper finds its bridge without it

@@ -61,15 +61,21 @@ class MacosInterface : public HostInterface {
   int lost_fd() const override { return -1; }
   SystemCallNeeds system_call_needs() const override { return {}; }
 
+  Status note_socket_file(const SocketFile& file) override {
+    socket_file_ = file;
+    return {};
+  }
+
   void stop() override {
     parts_.interface->stop();
     parts_.broker.reset();
-    remove_files(files_, user_);
+    remove_files(files_, socket_file_, user_);
   }
 
-  static void remove_files(const SocketFiles& files, const RealUser& user) {
+  static void remove_files(const SocketFiles& files, const SocketFile& socket,
+                           const RealUser& user) {
     auto removed = as_real_user(user, [&]() -> Status {
-      remove_socket_files(files);
+      remove_socket_files(files, socket);
       return {};
     });
     if (!removed) log_warn("socket", "cannot remove the socket: {}", removed.error().message);
@@ -80,6 +86,7 @@ class MacosInterface : public HostInterface {
   Description description_;
   VmnetEndpoint endpoint_;
   SocketFiles files_;
+  SocketFile socket_file_;
   RealUser user_;
 };
 
@@ -100,8 +107,7 @@ Result<SocketFiles> duplicate(const SocketFiles& files) {
                      .lock = std::move(*lock),
                      .socket_name = files.socket_name,
                      .lock_name = files.lock_name,
-                     .socket_device = files.socket_device,
-                     .socket_inode = files.socket_inode};
+                     .owner = files.owner};
 }
 
 template <size_t N>
@@ -212,7 +218,7 @@ Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& conf
                                                        const SocketFiles& files, int /*vm_socket*/,
                                                        int /*stop_fd*/) {
   auto interface = start_with_files(config, user, files);
-  if (!interface) MacosInterface::remove_files(files, user);
+  if (!interface) MacosInterface::remove_files(files, {}, user);
   return interface;
 }
 

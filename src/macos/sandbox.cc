@@ -6,7 +6,7 @@
 
 namespace vmnet {
 
-Status restrict_files() { return {}; }
+Status restrict_files(int /*socket_folder*/) { return {}; }
 
 Status restrict_system_calls(const SystemCallNeeds& /*needs*/) { return {}; }
 

@@ -49,6 +49,9 @@ class HostInterface {
   // What endpoint() needs of the sandbox.
   virtual SystemCallNeeds system_call_needs() const = 0;
 
+  // Takes word of the VM socket's file to whoever removes it. After the interface has started.
+  virtual Status note_socket_file(const SocketFile& file) = 0;
+
   // Releases everything on the host and waits until that is done. Called once, by main's thread,
   // after the forwarders have ended.
   virtual void stop() = 0;
@@ -59,10 +62,11 @@ class HostInterface {
 Status check_privilege();
 
 // Makes the host side of `config`. Needs privilege: the one step that does. Called once, before
-// threads and before privileges are dropped. `files` are the VM socket's: whoever outlives the
-// others removes them, also when this fails. `vm_socket` is the VM's socket, which a process that
-// stays privileged must not hold. An error leaves nothing changed on the host. `stop_fd` readable
-// before it is done: it gives up as soon as it can, with the error ECANCELED.
+// threads and before privileges are dropped. `files` are the VM socket's, of which there is only
+// the lock yet: whoever outlives the others removes them, also when this fails. `vm_socket` is the
+// VM's socket, which a process that stays privileged must not hold. An error leaves nothing changed
+// on the host. `stop_fd` readable before it is done: it gives up as soon as it can, with the error
+// ECANCELED.
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
                                                        const SocketFiles& files, int vm_socket,

@@ -8,9 +8,10 @@
 namespace vmnet {
 
 // No path of the file system, and no new use of the network stack where the kernel can tell
-// (Landlock, Linux 5.13; a kernel without it is no error). Of the calling thread and those it
-// starts: before threads.
-Status restrict_files();
+// (Landlock, Linux 5.13; a kernel without it is no error). In `socket_folder`, if that is not -1,
+// sockets may be made as long as restrict_system_calls() lets them. Of the calling thread and those
+// it starts: before threads.
+Status restrict_files(int socket_folder);
 
 struct SystemCallNeeds {
   bool set_mac_address = false;  // ioctl(SIOCSIFHWADDR): a macvtap follows its VM's MAC

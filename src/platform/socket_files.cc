@@ -22,13 +22,14 @@ int uninterrupted(const Call& call) {
   return result;
 }
 
-// Removes the file of that name if it is still that inode.
-void remove_file(int directory, const std::string& name, dev_t device, ino_t inode) {
+// Removes the file of that name if it is ours.
+template <typename Check>
+void remove_file(int directory, const std::string& name, const Check& check) {
   struct stat found{};
   int result = uninterrupted(
       [&] { return ::fstatat(directory, name.c_str(), &found, AT_SYMLINK_NOFOLLOW); });
   if (result == 0) {
-    if (found.st_dev != device || found.st_ino != inode) return;
+    if (!check(found)) return;
     result = uninterrupted([&] { return ::unlinkat(directory, name.c_str(), 0); });
   }
   if (result == 0 || errno == ENOENT) return;
@@ -36,13 +37,25 @@ void remove_file(int directory, const std::string& name, dev_t device, ino_t ino
            errno_text(errno));
 }
 
+bool may_exist(const SocketFile& socket) {
+  return socket.state == SocketFile::State::kBeingMade || socket.state == SocketFile::State::kMade;
+}
+
+bool is_ours(const struct stat& found, const SocketFile& socket, uid_t owner) {
+  if (socket.state == SocketFile::State::kMade) {
+    return found.st_dev == socket.device && found.st_ino == socket.inode;
+  }
+  return S_ISSOCK(found.st_mode) && found.st_uid == owner;
+}
+
 }  // namespace
 
-void remove_socket_files(const SocketFiles& files) {
+void remove_socket_files(const SocketFiles& files, const SocketFile& socket) {
   if (!files.directory.valid()) return;
   int directory = files.directory.get();
-  if (files.socket_inode != 0) {
-    remove_file(directory, files.socket_name, files.socket_device, files.socket_inode);
+  if (may_exist(socket)) {
+    remove_file(directory, files.socket_name,
+                [&](const struct stat& found) { return is_ours(found, socket, files.owner); });
   }
   // Last: until then no other helper touches the socket's name.
   struct stat lock{};
@@ -52,7 +65,9 @@ void remove_socket_files(const SocketFiles& files) {
              escaped(files.lock_name), errno_text(errno));
     return;
   }
-  remove_file(directory, files.lock_name, lock.st_dev, lock.st_ino);
+  remove_file(directory, files.lock_name, [&](const struct stat& found) {
+    return found.st_dev == lock.st_dev && found.st_ino == lock.st_ino;
+  });
 }
 
 }  // namespace vmnet

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -18,6 +19,7 @@ from support.guest import Guest  # noqa: E402
 from support.helper import Helper  # noqa: E402
 from support.lab import REPOSITORY, WORK, Lab, require_lab  # noqa: E402
 from support.native_tap import native_guest  # noqa: E402
+from support.rules_lab import RULES_TOOL  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -129,6 +131,16 @@ def start(host):
     yield launch
     for helper in reversed(started):
         helper.__exit__()
+
+
+@pytest.fixture
+def held_lock(host):
+    """The network's lock in somebody's hands; set it free by closing its standard input."""
+    holder = host.start(RULES_TOOL, "lock", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout.readline().startswith(b"locked")
+    yield holder
+    holder.stdin.close()
+    holder.wait(10)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """SIGTERM to a helper that waits while it starts: it ends at once, with status 0, nothing left."""
 
 import signal
-import subprocess
 import time
 
 import pytest
@@ -9,21 +8,10 @@ import pytest
 from support import snapshot
 from support.helper import Helper, helper_processes, wait_for_no_helper
 from support.installation import ROOT, SETUID_COPY
-from support.rules_lab import RULES_TOOL
 from support.snapshot import wait_until
 
 IN_TIME = 3  # seconds: far from the ten that a start waits for the lock
 IDENTITY = "--interface-id=11111111-2222-4333-8444-000000000001"
-
-
-@pytest.fixture
-def held_lock(host):
-    """The network's lock in somebody's hands; set it free by closing its standard input."""
-    holder = host.start(RULES_TOOL, "lock", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert holder.stdout.readline().startswith(b"locked")
-    yield holder
-    holder.stdin.close()
-    holder.wait(10)
 
 
 def assert_stops(helper, number):

@@ -107,9 +107,29 @@ void bring_forward(Clock::time_point& due, std::optional<std::chrono::millisecon
   if (delay) due = std::min(due, Clock::now() + *delay);
 }
 
+// Takes a message of the worker's; false: it has ended. What the worker says need not be true: in
+// the user's folder, with the user's rights, something of that name is removed or is not. Each
+// message goes a state on, so they are few, whoever has taken the worker over.
+bool hear_worker(int channel, SocketFile& file) {
+  SocketFile news;
+  ssize_t size = recv(channel, &news, sizeof(news), MSG_DONTWAIT);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  bool in_order = news.state > file.state && news.state <= SocketFile::State::kGivenUp;
+  if (size != sizeof(news) || !in_order) return false;
+  file = news;
+  return true;
+}
+
+// What the worker has said still; from here on it can say nothing more.
+void hear_all_of_worker(int channel, SocketFile& file) {
+  if (shutdown(channel, SHUT_RD) != 0) return;
+  while (hear_worker(channel, file)) {
+  }
+}
+
 // Or until the VM has lost its right to the device. A VM can make events all the time, which must
 // not put off what is due.
-void watch_until_worker_ends(int channel, HostNetwork& network) {
+void watch_until_worker_ends(int channel, HostNetwork& network, SocketFile& file) {
   auto routes_due = kNever;
   auto tables_due = kNever;
   while (true) {
@@ -122,7 +142,7 @@ void watch_until_worker_ends(int channel, HostNetwork& network) {
         pollfd{.fd = network.vm_ends_fd(), .events = POLLIN, .revents = 0}};
     const auto due = std::min(routes_due, tables_due);
     if (poll(entries.data(), entries.size(), time_until(due)) < 0) continue;
-    if (entries[0].revents != 0) return;
+    if (entries[0].revents != 0 && !hear_worker(channel, file)) return;
     if (entries[1].revents != 0 && network.read_device_events()) {
       // An error to the worker too, which would take a device that goes for the VM's end.
       shutdown(channel, SHUT_RDWR);
@@ -143,23 +163,25 @@ void watch_until_worker_ends(int channel, HostNetwork& network) {
   }
 }
 
+// Of a start that failed: there is only the lock.
 void remove_files(const RealUser& user, const SocketFiles& files) {
   if (!files.directory.valid()) return;
   auto removed = as_real_user(user, [&files]() -> Status {
-    remove_socket_files(files);
+    remove_socket_files(files, {});
     return {};
   });
   if (!removed) log_error("socket", "cannot remove it: {}", removed.error().message);
 }
 
 // The keeper's last act: it needs no rights of its own any more.
-void remove_files_and_rights(const RealUser& user, const SocketFiles& files) {
+void remove_files_and_rights(const RealUser& user, const SocketFiles& files,
+                             const SocketFile& socket) {
   if (!files.directory.valid()) return;
   if (auto became = become_real_user(user); !became) {
     log_error("socket", "cannot remove it: {}", became.error().message);
     return;
   }
-  remove_socket_files(files);
+  remove_socket_files(files, socket);
 }
 
 StartReport failure_report(const Error& error) {
@@ -181,7 +203,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
     }
   }
   if (!report.ok) {
-    remove_files_and_rights(user, files);
+    remove_files_and_rights(user, files, {});
     (void)send_report(channel, report, -1);
     return 1;
   }
@@ -192,18 +214,20 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
     network->warn_of_firewall();
     hold_log();
   }
+  SocketFile socket;
   // A worker that was told nothing waits for this process to tell or to end.
   auto sent = send_report(channel, report, network->take_device_fd().get());
   if (sent) {
     if (!watches_holder) network->warn_of_firewall();
-    watch_until_worker_ends(channel, *network);
+    watch_until_worker_ends(channel, *network, socket);
+    hear_all_of_worker(channel, socket);
   } else {
     log_warn("network", "the interface is given up: {}", sent.error().message);
   }
   // The user's files last: their file system may be slow, or never answer.
   network->tear_down();
   if (watches_holder) release_log();
-  remove_files_and_rights(user, files);
+  remove_files_and_rights(user, files, socket);
   return 0;
 }
 
@@ -242,6 +266,13 @@ Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& us
   remove_files(user, files);  // where the keeper did not come to it
   if (!report) return pass(report);
   return std::unexpected(Error{.message = report->error.data(), .os_errno = report->os_errno});
+}
+
+Status tell_keeper(int channel, const SocketFile& file) {
+  while (send(channel, &file, sizeof(file), MSG_DONTWAIT) < 0) {
+    if (errno != EINTR) return fail_errno("cannot tell the keeper of the socket's file", errno);
+  }
+  return {};
 }
 
 void end_keeper(pid_t keeper, UniqueFd channel) {

@@ -3,9 +3,9 @@
 //
 // The process that was started becomes the worker, so that the pid a client knows is the real
 // user's; the keeper is its child in a session of its own, and never has the VM's socket. The two
-// share a socketpair: the keeper's first message on it tells how the start went; after that its end
-// of file tells each of the other's death. The worker ends when the keeper has; the keeper cleans
-// up when the worker has.
+// share a socketpair: the keeper's first message on it tells how the start went, the worker's few
+// tell of the socket's file; after that its end of file tells each of the other's death. The worker
+// ends when the keeper has; the keeper cleans up when the worker has.
 #pragma once
 
 #include <sys/types.h>
@@ -32,6 +32,9 @@ struct KeeperStart {
 // start fails.
 Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& user,
                                  const SocketFiles& files, int vm_socket, int stop_fd);
+
+// Tells the keeper of the VM socket's file, which it removes at the end.
+Status tell_keeper(int channel, const SocketFile& file);
 
 // Tells the keeper to clean up, and waits until it has.
 void end_keeper(pid_t keeper, UniqueFd channel);

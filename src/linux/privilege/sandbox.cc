@@ -62,7 +62,11 @@ constexpr std::array kAllowedForDatagrams = {
 
 }  // namespace
 
-Status restrict_files() { return restrict_files_to({}); }
+Status restrict_files(int socket_folder) {
+  if (socket_folder < 0) return restrict_files_to({});
+  return restrict_files_to(
+      std::array{AllowedFolder{.fd = socket_folder, .rights = LANDLOCK_ACCESS_FS_MAKE_SOCK}});
+}
 
 Status restrict_system_calls(const SystemCallNeeds& needs) {
   SystemCallFilter filter;

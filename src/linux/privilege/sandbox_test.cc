@@ -26,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -150,11 +151,40 @@ TEST(WorkerSandbox, OpensNoFile) {
   if (!has_landlock()) GTEST_SKIP() << "the kernel has no Landlock";
   auto files_only = [] {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return restrict_files();
+    return restrict_files(-1);
   };
   for (const char* path : {"/etc/hosts", "/proc/self/status", "/dev/null"}) {
     EXPECT_EQ(outcome(files_only, [path] { return result_of(open(path, O_RDONLY)); }), EACCES);
   }
+}
+
+// Until system calls are restricted, which leaves no bind().
+TEST(WorkerSandbox, MakesASocketInItsFolderAndNothingElse) {
+  if (!has_landlock()) GTEST_SKIP() << "the kernel has no Landlock";
+  std::string path = testing::TempDir() + "vmnet-XXXXXX";
+  ASSERT_NE(mkdtemp(path.data()), nullptr);
+  auto with_folder = [&path] {
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    UniqueFd folder(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return restrict_files(folder.get());
+  };
+  auto bind_at = [](const std::string& name) {
+    return [name] {
+      sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+      name.copy(address.sun_path, sizeof(address.sun_path) - 1);
+      UniqueFd made(socket(AF_UNIX, SOCK_DGRAM, 0));
+      return result_of(
+          bind(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)));
+    };
+  };
+  EXPECT_EQ(outcome(with_folder, bind_at(path + "/socket")), 0);
+  EXPECT_EQ(outcome(with_folder, bind_at(path + "x")), EACCES);
+  std::string file = path + "/file";
+  auto make = [&file] { return result_of(open(file.c_str(), O_RDWR | O_CREAT, 0600)); };
+  auto remove = [&path] { return result_of(unlink((path + "/socket").c_str())); };
+  EXPECT_EQ(outcome(with_folder, make), EACCES);
+  EXPECT_EQ(outcome(with_folder, remove), EACCES);
+  std::filesystem::remove_all(path);
 }
 
 TEST(KeeperSandbox, LetsTheseCallsThroughAndNoOther) {
