@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "forward/local_services.h"
+#include "linux/device/identity.h"
 #include "linux/device/native_tap.h"
 #include "linux/device/tap.h"
 #include "linux/host/dns_servers.h"

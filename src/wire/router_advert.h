@@ -14,8 +14,11 @@
 
 namespace vmnet {
 
+// ICMPv6 types (RFC 4861).
 inline constexpr uint8_t kRouterSolicitation = 133;
 inline constexpr uint8_t kRouterAdvertisement = 134;
+inline constexpr uint8_t kNeighborSolicitation = 135;
+inline constexpr uint8_t kNeighborAdvertisement = 136;
 inline constexpr uint8_t kRedirect = 137;
 
 struct RouterAdvertConfig {

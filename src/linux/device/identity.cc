@@ -82,4 +82,21 @@ Ipv6 unique_local_prefix(std::string_view machine_id, std::string_view network_n
   return prefix;
 }
 
+Ipv6 gateway_of(const Ipv6& prefix) {
+  Ipv6 gateway = prefix;
+  gateway.bytes[15] = 1;
+  return gateway;
+}
+
+Ipv6 address_from_mac(const Ipv6& prefix, const Mac& mac) {
+  constexpr uint8_t kUniversalBit = 0x02;
+  Ipv6 address = prefix;
+  const auto& from = mac.bytes;
+  const auto first = static_cast<uint8_t>(from[0] ^ kUniversalBit);
+  const std::array<uint8_t, 8> identifier{first, from[1], from[2], 0xff,
+                                          0xfe,  from[3], from[4], from[5]};
+  std::ranges::copy(identifier, address.bytes.begin() + 8);
+  return address;
+}
+
 }  // namespace vmnet

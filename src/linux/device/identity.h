@@ -63,4 +63,15 @@ Mac bridge_mac(std::string_view network_name);
 // machine id is only an input to the hash, which keeps 40 of its bits.
 Ipv6 unique_local_prefix(std::string_view machine_id, std::string_view network_name);
 
+// fe80::, and the gateway's address there on every link of ours that has IPv6.
+inline constexpr Ipv6 kLinkLocalPrefix{{0xfe, 0x80}};
+inline constexpr Ipv6 kGatewayLinkLocal{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+
+// The gateway's address in a network's /64.
+Ipv6 gateway_of(const Ipv6& prefix);
+
+// The address with that prefix (a /64) which a VM with that MAC gives itself (RFC 4291, modified
+// EUI-64).
+Ipv6 address_from_mac(const Ipv6& prefix, const Mac& mac);
+
 }  // namespace vmnet

@@ -17,6 +17,7 @@
 #include "base/uuid.h"
 #include "linux/device/tap.h"
 #include "linux/host/firewall_check.h"
+#include "linux/host/installed_vm_rules.h"
 #include "linux/host/network_lock.h"
 #include "linux/host/network_state.h"
 #include "linux/host/network_tables.h"

@@ -19,8 +19,6 @@
 namespace vmnet {
 namespace {
 
-constexpr Ipv6 kLinkLocalPrefix{{0xfe, 0x80}};
-
 // The host's identity, an input to the hash of its IPv6 prefix; empty where there is none.
 std::string machine_id() {
   UniqueFd file(open("/etc/machine-id", O_RDONLY | O_CLOEXEC | O_NOCTTY));
@@ -156,13 +154,13 @@ Status HostNetwork::install_vm_rules() {
                 .vm_mac = facts_.vm_mac,
                 .vm_ipv4 = facts_.vm_address,
                 .ipv6_prefix = facts_.ipv6_prefix,
-                .isolated = is_isolated() || facts_.is_macvtap,
-                .outlive_keeper = config_.hand_over_device};
+                .isolated = is_isolated() || facts_.is_macvtap};
   if (facts_.addresses) {
     rules.subnet = facts_.addresses->subnet();
     rules.gateway_ipv4 = facts_.addresses->start;
   }
-  auto installed = InstalledVmRules::install(*netfilter_, rules);
+  auto installed =
+      InstalledVmRules::install(*netfilter_, vm_table(rules), config_.hand_over_device);
   if (!installed) return pass(installed);
   rules_.emplace(std::move(*installed));
   return {};

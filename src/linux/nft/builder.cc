@@ -77,6 +77,12 @@ std::string_view to_string(NftFamily family) {
   return "unknown";
 }
 
+NftSet nft_set(std::string_view name, const NftType& type, const std::vector<NftValue>& values) {
+  NftSet set{.name = std::string(name), .type = type};
+  for (const NftValue& value : values) set.elements.push_back({.key = nft_bytes(type, value)});
+  return set;
+}
+
 NftRule& NftRule::add(NftExpression expression) {
   expressions_.push_back(std::move(expression));
   return *this;
@@ -169,9 +175,8 @@ NftRule& NftRule::has_some(const NftField& field, uint32_t bits) {
       .add(NftCompare{.value = NftBytes(field.type.length), .equal = false});
 }
 
-NftRule& NftRule::update(const NftField& field, std::string_view set,
-                         std::chrono::milliseconds timeout) {
-  return load(field).add(NftUpdate{.set = std::string(set), .timeout = timeout});
+NftRule& NftRule::update(const NftField& field, const NftBoundedSet& set) {
+  return load(field).add(NftUpdate{.set = std::string(set.name), .timeout = set.timeout});
 }
 
 NftRule& NftRule::set_mark_bits(uint32_t bits) {

@@ -90,6 +90,18 @@ struct NftSet {
   bool operator==(const NftSet&) const = default;
 };
 
+// A set of values.
+NftSet nft_set(std::string_view name, const NftType& type, const std::vector<NftValue>& values);
+
+// A set that rules fill: an element leaves it when it was not put there again for so long; where it
+// is full the rule that would add one ends.
+struct NftBoundedSet {
+  std::string_view name;
+  NftType type;
+  uint32_t max_size = 0;
+  std::chrono::milliseconds timeout{0};
+};
+
 class NftRule {
  public:
   explicit NftRule(NftFamily family) : family_(family) {}
@@ -112,9 +124,8 @@ class NftRule {
   }
   NftRule& has_some(const NftField& field, uint32_t bits);
 
-  // Puts what stands there into a dynamic set, from which it leaves when that was not done again
-  // for so long; where the set is full the rule ends.
-  NftRule& update(const NftField& field, std::string_view set, std::chrono::milliseconds timeout);
+  // Puts what stands there into the set.
+  NftRule& update(const NftField& field, const NftBoundedSet& set);
 
   // Changes the packet's mark in place.
   NftRule& set_mark_bits(uint32_t bits);
@@ -195,6 +206,12 @@ class NftTable {
     return chains_.emplace_back(family_, name, std::nullopt);
   }
   void set(NftSet set) { sets_.push_back(std::move(set)); }
+  void bounded_set(const NftBoundedSet& set) {
+    sets_.push_back({.name = std::string(set.name),
+                     .type = set.type,
+                     .max_size = set.max_size,
+                     .dynamic = true});
+  }
 
   NftFamily family() const { return family_; }
   const std::string& name() const { return name_; }

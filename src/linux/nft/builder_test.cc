@@ -149,7 +149,8 @@ TEST(NftRule, AsksWhetherThereIsAProtocol) {
 
 TEST(NftRule, PutsMacsIntoSets) {
   NftRule rule(NftFamily::kBridge);
-  rule.update(kEtherSource, "senders", kMinute).accept();
+  rule.update(kEtherSource, {.name = "senders", .type = kNftEtherAddress, .timeout = kMinute})
+      .accept();
   Expressions expected{NftLoad{kEtherSource}, NftUpdate{.set = "senders", .timeout = kMinute},
                        NftVerdict{.code = NF_ACCEPT}};
   EXPECT_EQ(rule.expressions(), expected);
@@ -157,7 +158,8 @@ TEST(NftRule, PutsMacsIntoSets) {
 
 TEST(NftRule, PutsAddressesIntoSets) {
   NftRule rule(NftFamily::kNetdev);
-  rule.update(kIp6Source, "vm_ipv6", kMinute).accept();
+  rule.update(kIp6Source, {.name = "vm_ipv6", .type = kNftIpv6Address, .timeout = kMinute})
+      .accept();
   Expressions expected{NftLoad{kProtocol}, NftCompare{.value = {0x86, 0xdd}}, NftLoad{kIp6Source},
                        NftUpdate{.set = "vm_ipv6", .timeout = kMinute},
                        NftVerdict{.code = NF_ACCEPT}};
@@ -166,7 +168,8 @@ TEST(NftRule, PutsAddressesIntoSets) {
 
 TEST(NftRule, PutsNextHopsIntoSets) {
   NftRule rule(NftFamily::kInet);
-  rule.update(kIp6NextHop, "next_hops", kMinute).accept();
+  rule.update(kIp6NextHop, {.name = "next_hops", .type = kNftIpv6Address, .timeout = kMinute})
+      .accept();
   EXPECT_EQ(rule.expressions(),
             (Expressions{NftLoad{kNfProtocol}, NftCompare{.value = {NFPROTO_IPV6}},
                          NftLoad{kIp6NextHop}, NftUpdate{.set = "next_hops", .timeout = kMinute},

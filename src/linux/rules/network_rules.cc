@@ -8,7 +8,9 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter_bridge.h>
 
+#include "linux/device/identity.h"
 #include "linux/rules/vm_rules.h"
+#include "wire/router_advert.h"
 
 namespace vmnet {
 namespace {
@@ -24,110 +26,83 @@ constexpr int32_t kSourceNat = 100;      // NF_IP_PRI_NAT_SRC
 
 constexpr uint32_t kEstablished = 1U << (IP_CT_ESTABLISHED + 1);  // NF_CT_STATE_BIT
 constexpr uint32_t kRelated = 1U << (IP_CT_RELATED + 1);
-constexpr uint32_t kNeighborSolicit = 135;  // RFC 4861
-constexpr uint32_t kNeighborAdvert = 136;
-constexpr Ipv6 kLinkLocalPrefix{{0xfe, 0x80}};
 
 // More than a bridge has ports. A known size lets the kernel choose the cheapest lookup.
 constexpr uint32_t kMaxVms = 2048;
 
-constexpr const char* kMacsSet = "macs";
-constexpr const char* kIpv4Set = "ipv4";
-constexpr const char* kIpv6Set = "ipv6";
-constexpr const char* kTargetsSet = "targets";  // of kIpv6Set, as neighbour discovery names them
-
 constexpr std::string_view kGuardSuffix = "-guard";
-constexpr const char* kGuardedIpv4Set = "guarded_ipv4";  // interfaces
-constexpr const char* kGuardedIpv6Set = "guarded_ipv6";
-constexpr const char* kGuardedFamiliesSet = "guarded_families";
 
 // The host remembers whom it forwards to: the uplink's router, and every machine of the uplink's
 // own subnet that a VM speaks to. In one table for all networks, so a VM that tried a whole /64
 // would fill it. As many as a /24 has.
-constexpr const char* kNextHopsIpv4Set = "next_hops_ipv4";
-constexpr const char* kNextHopsIpv6Set = "next_hops_ipv6";
 constexpr uint32_t kMaxNextHops = 256;
 constexpr std::chrono::minutes kNextHopTimeout{1};
+constexpr NftBoundedSet kNextHopsIpv4{"next_hops_ipv4", kNftIpv4Address, kMaxNextHops,
+                                      kNextHopTimeout};
+constexpr NftBoundedSet kNextHopsIpv6{"next_hops_ipv6", kNftIpv6Address, kMaxNextHops,
+                                      kNextHopTimeout};
 
-NftElement element(const NftType& type, const NftValue& value) {
-  return {.key = nft_bytes(type, value)};
+// What is the VMs'. Of IPv6, which is given to none, what follows from their MACs.
+struct VmAddresses {
+  std::vector<NftValue> macs;
+  std::vector<NftValue> ipv4;
+  std::vector<NftValue> ipv6;
+};
+
+VmAddresses addresses_of(const NetworkRules& rules) {
+  VmAddresses all;
+  for (const GivenAddresses& vm : rules.vms) {
+    all.macs.emplace_back(vm.mac);
+    if (vm.ipv4) all.ipv4.emplace_back(*vm.ipv4);
+    all.ipv6.emplace_back(address_from_mac(kLinkLocalPrefix, vm.mac));
+    if (rules.ipv6_prefix) all.ipv6.emplace_back(address_from_mac(*rules.ipv6_prefix, vm.mac));
+  }
+  return all;
 }
 
-std::vector<NftElement> macs_of(const NetworkRules& rules) {
-  std::vector<NftElement> elements;
-  for (const GivenAddresses& vm : rules.vms) {
-    elements.push_back(element(kNftEtherAddress, vm.mac));
-  }
-  return elements;
-}
-
-std::vector<NftElement> ipv4_of(const NetworkRules& rules) {
-  std::vector<NftElement> elements;
-  for (const GivenAddresses& vm : rules.vms) {
-    if (vm.ipv4) elements.push_back(element(kNftIpv4Address, *vm.ipv4));
-  }
-  return elements;
-}
-
-// The addresses that follow from the VMs' MACs.
-std::vector<NftElement> ipv6_of(const NetworkRules& rules) {
-  std::vector<NftElement> elements;
-  for (const GivenAddresses& vm : rules.vms) {
-    for (const auto& prefix : {std::optional(kLinkLocalPrefix), rules.ipv6_prefix}) {
-      if (prefix) elements.push_back(element(kNftIpv6Address, address_from_mac(*prefix, vm.mac)));
-    }
-  }
-  return elements;
+NftSet sized(NftSet set, uint32_t max_size) {
+  set.max_size = max_size;
+  return set;
 }
 
 // Every frame of every port of the host comes by, so what is no VM's of this bridge leaves first,
 // then what says nothing but what its VM was given.
-NftChain& rule_ports(NftTable& table, const NetworkRules& rules) {
+NftChain& rule_ports(NftTable& table, const NetworkRules& rules, const VmAddresses& vms) {
   NftChain& ports = table.chain("ports", {.number = NF_BR_PRE_ROUTING, .priority = kBeforeOthers});
+  table.set(sized(nft_set("macs", kNftEtherAddress, vms.macs), kMaxVms));
   ports.rule().is_not(kIifGroup, rules.port_group).accept();
   ports.rule().has_none(kMark, kAllMarks).accept();
-  table.set({.name = kMacsSet,
-             .type = kNftEtherAddress,
-             .max_size = kMaxVms,
-             .elements = macs_of(rules)});
-  ports.rule().has_all(kMark, kOtherMacMark).in(kEtherSource, kMacsSet).drop();
+  ports.rule().has_all(kMark, kOtherMacMark).in(kEtherSource, "macs").drop();
   return ports;
 }
 
 NftTable bridge_table(const NetworkRules& rules) {
   NftTable table(NftFamily::kBridge, rules.bridge);
-  NftChain& ports = rule_ports(table, rules);
+  const VmAddresses vms = addresses_of(rules);
+  NftChain& ports = rule_ports(table, rules, vms);
   // Where an address is ARP says, not the frame that carries it.
-  ports.rule().has_all(kMark, kOtherNamedMark).in(kArpSenderMac, kMacsSet).drop();
+  ports.rule().has_all(kMark, kOtherNamedMark).in(kArpSenderMac, "macs").drop();
   if (rules.subnet) {
-    table.set({.name = kIpv4Set,
-               .type = kNftIpv4Address,
-               .max_size = kMaxVms,
-               .elements = ipv4_of(rules)});
-    ports.rule().has_all(kMark, kOtherAddressMark).in(kArpSenderIp, kIpv4Set).drop();
-    ports.rule().has_all(kMark, kOtherAddressMark).in(kIpSource, kIpv4Set).drop();
+    table.set(sized(nft_set("ipv4", kNftIpv4Address, vms.ipv4), kMaxVms));
+    ports.rule().has_all(kMark, kOtherAddressMark).in(kArpSenderIp, "ipv4").drop();
+    ports.rule().has_all(kMark, kOtherAddressMark).in(kIpSource, "ipv4").drop();
   }
-  table.set({.name = kIpv6Set,
-             .type = kNftIpv6Address,
-             .max_size = 2 * kMaxVms,
-             .elements = ipv6_of(rules)});
-  table.set({.name = kTargetsSet,
-             .type = kNftRaw128,
-             .raw_field = kNeighborTarget,
-             .max_size = 2 * kMaxVms,
-             .elements = ipv6_of(rules)});
-  ports.rule().has_all(kMark, kOtherAddressMark).in(kIp6Source, kIpv6Set).drop();
+  table.set(sized(nft_set("ipv6", kNftIpv6Address, vms.ipv6), 2 * kMaxVms));
+  NftSet targets = sized(nft_set("targets", kNftRaw128, vms.ipv6), 2 * kMaxVms);
+  targets.raw_field = kNeighborTarget;
+  table.set(std::move(targets));
+  ports.rule().has_all(kMark, kOtherAddressMark).in(kIp6Source, "ipv6").drop();
   // Who still asks whether it may have an address (RFC 4862) would have its owner give it up.
   ports.rule()
       .has_all(kMark, kOtherNamedMark)
-      .is(kIcmpv6Type, kNeighborSolicit)
+      .is(kIcmpv6Type, kNeighborSolicitation)
       .is(kIp6Source, Ipv6{})
-      .in(kNeighborTarget, kTargetsSet)
+      .in(kNeighborTarget, "targets")
       .drop();
   ports.rule()
       .has_all(kMark, kOtherNamedMark)
-      .is(kIcmpv6Type, kNeighborAdvert)
-      .in(kNeighborTarget, kTargetsSet)
+      .is(kIcmpv6Type, kNeighborAdvertisement)
+      .in(kNeighborTarget, "targets")
       .drop();
   ports.rule().clear_mark_bits(kAllMarks);
   if (!rules.subnet) {
@@ -143,47 +118,34 @@ NftTable bridge_table(const NetworkRules& rules) {
 
 NftTable users_bridge_table(const NetworkRules& rules) {
   NftTable table(NftFamily::kBridge, fmt::format("vmnet-on-{}", rules.bridge));
-  rule_ports(table, rules).rule().clear_mark_bits(kAllMarks);
+  rule_ports(table, rules, addresses_of(rules)).rule().clear_mark_bits(kAllMarks);
   return table;
-}
-
-NftSet interface_set(const char* name, const std::vector<std::string>& interfaces) {
-  NftSet set{.name = name, .type = kNftInterfaceName};
-  for (const auto& interface : interfaces) {
-    set.elements.push_back(element(kNftInterfaceName, std::string_view(interface)));
-  }
-  return set;
 }
 
 // Forwarding was switched on for our VMs: the host is a router for nobody else.
 void guard_forwarding(NftTable& table, NftChain& forward, const NetworkRules& rules) {
-  table.set(interface_set(kGuardedIpv4Set, rules.guarded.ipv4));
-  table.set(interface_set(kGuardedIpv6Set, rules.guarded.ipv6));
-  forward.rule().ip().in(kIifName, kGuardedIpv4Set).is_not(kOifName, kOurDevices).drop();
-  forward.rule().ip6().in(kIifName, kGuardedIpv6Set).is_not(kOifName, kOurDevices).drop();
+  const GuardedForwarding& guarded = rules.guarded;
+  table.set(nft_set("guarded_ipv4", kNftInterfaceName, {guarded.ipv4.begin(), guarded.ipv4.end()}));
+  table.set(nft_set("guarded_ipv6", kNftInterfaceName, {guarded.ipv6.begin(), guarded.ipv6.end()}));
+  forward.rule().ip().in(kIifName, "guarded_ipv4").is_not(kOifName, kOurDevices).drop();
+  forward.rule().ip6().in(kIifName, "guarded_ipv6").is_not(kOifName, kOurDevices).drop();
   if (!rules.one_ipv6_switch) return;
-  NftSet families{.name = kGuardedFamiliesSet, .type = kNftNetfilterProtocol};
-  if (rules.guarded.all_ipv6) {
-    families.elements.push_back(element(kNftNetfilterProtocol, uint32_t{NFPROTO_IPV6}));
-  }
-  table.set(std::move(families));
+  std::vector<NftValue> families;
+  if (guarded.all_ipv6) families.emplace_back(uint32_t{NFPROTO_IPV6});
+  table.set(nft_set("guarded_families", kNftNetfilterProtocol, families));
   forward.rule()
-      .in(kNfProtocol, kGuardedFamiliesSet)
+      .in(kNfProtocol, "guarded_families")
       .is_not(kIifName, kOurDevices)
       .is_not(kOifName, kOurDevices)
       .drop();
 }
 
-NftSet next_hop_set(const char* name, NftType type) {
-  return {.name = name, .type = type, .max_size = kMaxNextHops, .dynamic = true};
-}
-
 void bound_next_hops(NftTable& table, NftChain& from_vms) {
-  table.set(next_hop_set(kNextHopsIpv4Set, kNftIpv4Address));
-  table.set(next_hop_set(kNextHopsIpv6Set, kNftIpv6Address));
+  table.bounded_set(kNextHopsIpv4);
+  table.bounded_set(kNextHopsIpv6);
   from_vms.rule().has_some(kCtState, kEstablished).accept();
-  from_vms.rule().update(kIpNextHop, kNextHopsIpv4Set, kNextHopTimeout).accept();
-  from_vms.rule().update(kIp6NextHop, kNextHopsIpv6Set, kNextHopTimeout).accept();
+  from_vms.rule().update(kIpNextHop, kNextHopsIpv4).accept();
+  from_vms.rule().update(kIp6NextHop, kNextHopsIpv6).accept();
   from_vms.rule().drop();
 }
 
@@ -191,12 +153,10 @@ void bound_next_hops(NftTable& table, NftChain& from_vms) {
 NftChain& rule_forward(NftTable& table, const NetworkRules& rules) {
   NftChain& forward = table.chain("forward", {.number = NF_INET_FORWARD, .priority = kFilter});
   NftChain& from_vms = table.chain("from_vms");
+  const std::string_view bridge = rules.bridge;
   forward.rule().is(kIifGroup, rules.links_group).go_to(from_vms.name());
   // What was bridged comes here as well where bridge-nf-call-iptables is 1.
-  from_vms.rule()
-      .is(kIifName, std::string_view(rules.bridge))
-      .is(kOifName, std::string_view(rules.bridge))
-      .accept();
+  from_vms.rule().is(kIifName, bridge).is(kOifName, bridge).accept();
   if (rules.mode != Mode::kShared) {  // nothing is routed in or out
     forward.rule().is(kOifGroup, rules.links_group).drop();
     from_vms.rule().drop();
@@ -215,14 +175,11 @@ NftChain& rule_forward(NftTable& table, const NetworkRules& rules) {
 
 // The host's services, by broadcast too.
 void rule_input(NftTable& table, const NetworkRules& rules) {
-  std::vector<NftValue> sources{Ipv6Prefix{.address = kLinkLocalPrefix, .length = 10},
-                                Ipv6Prefix{.address = {}, .length = 128}};
-  if (rules.ipv6_prefix) sources.emplace_back(Ipv6Prefix{.address = *rules.ipv6_prefix});
   NftChain& input = table.chain("input", {.number = NF_INET_LOCAL_IN, .priority = kFilter});
   // What an isolated VM says of itself its own table sees to.
   input.rule().is_not(kIifName, std::string_view(rules.bridge)).accept();
   input.rule().is_not(kIpSource, *rules.subnet).drop();
-  input.rule().none_of(kIp6Source, sources).drop();
+  input.rule().none_of(kIp6Source, ipv6_sources(rules.ipv6_prefix)).drop();
 }
 
 // iifgroup in postrouting (Linux 5.7) keeps the host's own packets to its gateway address as they

@@ -1,3 +1,5 @@
+#include "linux/nft/batch.h"
+
 #include <string>
 
 #include <arpa/inet.h>
@@ -9,10 +11,7 @@
 #include <linux/netfilter_bridge.h>
 #include <unistd.h>
 
-#include "linux/nft/batch.h"
 #include "linux/nft/encode.h"
-#include "linux/rules/network_rules.h"
-#include "linux/rules/vm_rules.h"
 
 namespace vmnet {
 namespace {
@@ -132,56 +131,6 @@ TEST(NftBatch, AddsManyElementsInSeveralMessages) {
   batch.add_elements(NftTable(NftFamily::kInet, "vmnet-shared0"), "guarded_ipv4", many);
   EXPECT_EQ(types(batch.bytes()).size(), 1 + 4);
   EXPECT_FALSE(batch.empty());
-}
-
-// Tables by mode: which chains there are, in words.
-std::vector<std::string> chains(const NftTable& table) {
-  std::vector<std::string> names;
-  for (const NftChain& chain : table.chains()) names.push_back(chain.name());
-  return names;
-}
-
-TEST(NetworkRules, HaveTheChainsOfTheirMode) {
-  NetworkRules rules{.bridge = "vmnet-shared0"};
-  rules.subnet = Ipv4Subnet{.address = {0xc0a84000}, .prefix_length = 24};
-  auto tables = network_tables(rules);
-  ASSERT_EQ(tables.size(), 3);
-  EXPECT_THAT(chains(tables[0].table), ElementsAre("ports"));
-  EXPECT_THAT(chains(tables[1].table),
-              ElementsAre("forward", "from_vms", "to_vms", "input", "postrouting"));
-  EXPECT_EQ(tables[2].table.name(), "vmnet-shared0-guard");
-  EXPECT_TRUE(tables[2].owned);
-  EXPECT_THAT(chains(tables[2].table), ElementsAre("forward", "from_vms", "to_vms", "postrouting"));
-  rules.mode = Mode::kHost;
-  EXPECT_THAT(chains(network_tables(rules)[1].table), ElementsAre("forward", "from_vms", "input"));
-  rules.subnet.reset();
-  EXPECT_THAT(chains(network_tables(rules)[0].table), ElementsAre("ports", "to_host"));
-  rules.mode = Mode::kBridged;
-  rules.bridge = "br0";
-  tables = network_tables(rules);
-  ASSERT_EQ(tables.size(), 1);
-  EXPECT_EQ(tables[0].table.name(), "vmnet-on-br0");
-}
-
-TEST(NetworkRules, HaveAnElementAVm) {
-  const NetworkRules rules{.bridge = "vmnet-shared0",
-                           .subnet = Ipv4Subnet{.address = {0xc0a84000}, .prefix_length = 24},
-                           .ipv6_prefix = Ipv6{{0xfd}},
-                           .vms = {{.mac = Mac{{0x76, 0x6d, 0, 0, 0, 2}}, .ipv4 = Ipv4{0xc0a84002}},
-                                   {.mac = Mac{{0x76, 0x6d, 0, 0, 0, 3}}, .ipv4 = {}}}};
-  std::vector<std::pair<std::string, size_t>> sizes;
-  const auto tables = network_tables(rules);
-  for (const NftSet& set : tables[0].table.sets()) {
-    sizes.emplace_back(set.name, set.elements.size());
-  }
-  EXPECT_THAT(sizes, ElementsAre(std::pair("macs", 2), std::pair("ipv4", 1), std::pair("ipv6", 4),
-                                 std::pair("targets", 4)));
-}
-
-TEST(VmRules, FollowFromTheMac) {
-  EXPECT_EQ(to_string(address_from_mac(Ipv6{{0xfe, 0x80}}, Mac{{0x76, 0x6d, 0, 0, 0xaa, 1}})),
-            "fe80::746d:ff:fe00:aa01");
-  EXPECT_EQ(to_string(gateway_of(Ipv6{{0xfd, 1}})), "fd01::1");
 }
 
 }  // namespace
