@@ -51,8 +51,8 @@ void add_server(std::string_view text, DnsServers& servers) {
   }
   auto ipv6 = parse_ipv6(text);
   if (!ipv6 || ipv6->is_link_local() || ipv6->is_multicast() || ipv6->is_zero()) return;
-  constexpr Ipv6 kLoopback{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-  if (*ipv6 != kLoopback) servers.ipv6.push_back(*ipv6);
+  constexpr Ipv6 loopback{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+  if (*ipv6 != loopback) servers.ipv6.push_back(*ipv6);
 }
 
 }  // namespace
