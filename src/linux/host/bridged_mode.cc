@@ -86,8 +86,7 @@ Status HostNetwork::attach_macvtap(const Link& lower) {
   facts_.mtu = lower.mtu;  // which a macvtap inherits
   if (auto set = forbid_automatic_address(netlink_, device_); !set) return set;
   if (auto set = limit_segments(netlink_, device_, kMaxSegments); !set) return set;
-  VmRecord vm{.interface_id = facts_.interface_id, .mac = facts_.vm_mac, .uid = user_};
-  if (auto set = set_alias(netlink_, device_, to_alias(vm)); !set) return set;
+  if (auto set = set_alias(netlink_, device_, to_alias(vm_record())); !set) return set;
   // A macvtap has no bridge to guard; its table tells the next life that its keeper lives.
   if (auto installed = install_vm_rules(); !installed) return installed;
   auto fd = open_macvtap(*uevents, device_, offload_of(config_));

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "linux/device/identity.h"
 #include "linux/device/tap.h"
+#include "linux/host/connections.h"
 #include "linux/host/forwarding.h"
 #include "linux/host/vm_device.h"
 #include "wire/split.h"
@@ -129,6 +130,9 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   facts_.ipv6_prefix = record_.ipv6_prefix;
   facts_.gateway_mac = bridge_mac(canonical_name(record_));
   if (auto chosen = choose_vm_addresses(state); !chosen) return chosen;
+  auto forgotten =
+      forget_connections(*netfilter_, addresses_of(vm_record(), record_.ipv6_prefix));
+  if (!forgotten) return forgotten;
   if (auto attached = attach_tap(); !attached) return attached;
   if (record_.kind != NetworkKind::kShared) return {};
   return enable_uplinks();
@@ -239,10 +243,25 @@ void HostNetwork::remove_rules() {
 // that the host forwards for VMs alone.
 void HostNetwork::remove_all() {
   remove_device();
-  if (bridge_ != 0 && config_.mode != Mode::kBridged) remove_unused_bridge();
+  if (bridge_ != 0 && config_.mode != Mode::kBridged) {
+    forget_own_connections();
+    remove_unused_bridge();
+  }
   remove_rules();
   if (bridge_ == 0) return;
   if (auto left = update_tables(Guards::kLeave); !left) warn_of_leftover(left.error());
+}
+
+// The device has gone before the lock was taken: another VM may have the addresses already, and has
+// had forgotten what there was.
+void HostNetwork::forget_own_connections() {
+  auto state = read_network_state(netlink_);
+  if (!state || state->find_vm(identity())) return;
+  VmRecord vm = vm_record();
+  const std::vector<Ipv4> given = state->addresses_on(bridge_);
+  if (std::ranges::find(given, vm.address) != given.end()) vm.address.reset();
+  auto forgotten = forget_connections(*netfilter_, addresses_of(vm, record_.ipv6_prefix));
+  if (!forgotten) warn_of_leftover(forgotten.error());
 }
 
 void HostNetwork::remove_unused_bridge() {
@@ -253,7 +272,7 @@ void HostNetwork::remove_unused_bridge() {
   }
   const Link* bridge = find_link(state->links, bridge_);
   if (bridge == nullptr || !is_own_bridge(*bridge) || state->has_vm(bridge_)) return;
-  if (auto removed = remove_network(netlink_, *state, *bridge); !removed) {
+  if (auto removed = remove_network(netlink_, *netfilter_, *state, *bridge); !removed) {
     warn_of_leftover(removed.error());
   }
 }

@@ -105,7 +105,9 @@ class HostNetwork {
   Status choose_vm_addresses(const NetworkState& state);
   Status attach_tap();
   Status make_tap();
+  VmRecord vm_record() const;
   Status forget_earlier_owners();
+  void forget_own_connections();
   Status join_bridge();
   Status make_link();
   Status attach_macvtap(const Link& lower);

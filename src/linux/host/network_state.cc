@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "linux/host/connections.h"
 #include "linux/host/forwarding.h"
 #include "linux/nft/batch.h"
 #include "linux/nft/tables.h"
@@ -35,6 +37,23 @@ void remove_orphaned_tables(NetlinkSocket& netfilter, const std::vector<Existing
   if (auto removed = batch.commit(netfilter); !removed) {
     log_warn("network", "cannot remove rules that a helper left: {}", removed.error().message);
   }
+}
+
+void forget_leftover_connections(NetlinkSocket& netfilter,
+                                 std::span<const AddressBlock> addresses) {
+  if (auto forgotten = forget_connections(netfilter, addresses); !forgotten) {
+    log_warn("network", "{}", forgotten.error().message);
+  }
+}
+
+void forget_connections_of(NetlinkSocket& netfilter, const NetworkState& state, const Link& vm) {
+  auto record = parse_vm_alias(vm.alias);
+  if (!record) return;
+  auto network = std::ranges::find_if(state.networks, [&vm](const ExistingNetwork& candidate) {
+    return vm.group == port_group(candidate.bridge) || vm.group == links_group(candidate.bridge);
+  });
+  if (network == state.networks.end()) return;  // the VM was on a bridge of the user's
+  forget_leftover_connections(netfilter, addresses_of(*record, network->record.ipv6_prefix));
 }
 
 // Gives what `record` remembers to another shared network that has VMs: the settings stay as they
@@ -161,6 +180,7 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netf
     if (!is_own_vm_device(link) || living.contains(link.name)) continue;
     log_debug("network", "removing {}, whose helper is gone", link.name);
     if (auto deleted = delete_link(netlink, link.index); !deleted) return pass(deleted);
+    forget_connections_of(netfilter, *state, link);
     link.group = 0;
     changed = true;
   }
@@ -172,7 +192,7 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netf
       continue;
     }
     log_debug("network", "removing {}, which has no VM", link.name);
-    if (auto removed = remove_network(netlink, *state, link); !removed) return pass(removed);
+    if (auto removed = remove_network(netlink, netfilter, *state, link); !removed) return pass(removed);
     changed = true;
   }
   return changed ? read_network_state(netlink) : state;
@@ -194,7 +214,11 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
       fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));
 }
 
-Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge) {
+Status remove_network(NetlinkSocket& netlink, NetlinkSocket& netfilter, const NetworkState& state,
+                      const Link& bridge) {
+  if (auto record = parse_network_record(bridge)) {
+    forget_leftover_connections(netfilter, addresses_of(*record));
+  }
   auto settled = settle_settings(netlink, state, bridge);
   if (settled) return delete_link(netlink, bridge.index);
   log_warn("network",

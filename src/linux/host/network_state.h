@@ -50,8 +50,10 @@ Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& ne
 
 // Removes a bridge of ours that has no VM. What it remembers of the host's settings is restored, or
 // handed to another network that still needs them changed. Where that fails the bridge stays, down,
-// with the record of what is left to do, and a WARN line says so: no error.
-Status remove_network(NetlinkSocket& netlink, const NetworkState& state, const Link& bridge);
+// with the record of what is left to do, and a WARN line says so: no error. What is tracked of its
+// addresses goes.
+Status remove_network(NetlinkSocket& netlink, NetlinkSocket& netfilter, const NetworkState& state,
+                      const Link& bridge);
 
 // The names of those devices that others than we have made, but the loopback device.
 std::vector<std::string> names_of(const std::vector<int>& devices, const std::vector<Link>& links);

@@ -101,12 +101,16 @@ Status HostNetwork::make_tap() {
   if (auto set = set_link_mtu(netlink_, device_, port_mtu_); !set) return set;
   const uint32_t group = is_isolated() ? links_group(bridge_) : port_group(bridge_);
   if (auto set = set_group(netlink_, device_, group); !set) return set;
+  return set_alias(netlink_, device_, to_alias(vm_record()));
+}
+
+VmRecord HostNetwork::vm_record() const {
   VmRecord vm{.interface_id = facts_.interface_id,
               .mac = facts_.vm_mac,
               .address = facts_.vm_address,
               .uid = user_};
   if (is_isolated()) vm.ipv6_prefix = facts_.ipv6_prefix;
-  return set_alias(netlink_, device_, to_alias(vm));
+  return vm;
 }
 
 // The host still knows whoever had the addresses last, under another MAC, and takes no newer answer
