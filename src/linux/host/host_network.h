@@ -64,8 +64,8 @@ class HostNetwork {
   int route_events_fd() const { return route_events_ ? route_events_->fd() : -1; }
   int device_events_fd() const { return device_events_ ? device_events_->fd() : -1; }
 
-  // True where the VM, which holds its device itself, has changed the device's MAC address: it must
-  // be taken away.
+  // Undoes a change of the device's MAC address. True where the VM, which holds its device itself,
+  // may have made it to harm others: the device must be taken away.
   bool read_device_events();
 
   // Drains the events: true where the host has a new way out, or its forwarding has been switched,
@@ -126,6 +126,7 @@ class HostNetwork {
   Status watch();
   Status ensure_device_mac();
   Status watch_device();
+  bool is_somebodys(const Mac& mac);
   Status watch_tables();
   Mac device_mac() const;
   VmIdentity identity() const { return {.user = user_, .interface_id = facts_.interface_id}; }
@@ -157,6 +158,7 @@ class HostNetwork {
   std::optional<TableEvents> table_events_;
   std::optional<DeviceEvents> vm_ends_;
   std::optional<DeviceEvents> device_events_;
+  int mac_changes_ = 0;  // that were undone, of a device that its VM holds
 };
 
 }  // namespace vmnet

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <set>
 
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
@@ -44,8 +45,7 @@ SwitchEvent parse_switch_event(const nlmsghdr* message) {
 
 Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
-  Status right = config_.hand_over_device ? watch_device() : ensure_device_mac();
-  if (!right) return right;
+  if (auto watched = watch_device(); !watched) return watched;
   if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
   auto events = NetlinkSocket::open(NETLINK_ROUTE);
   if (!events) return pass(events);
@@ -57,7 +57,7 @@ Status HostNetwork::watch() {
   return {};
 }
 
-// udev may have been quicker than create_tap().
+// udev may have looked at the device before create_tap() gave it its MAC.
 Status HostNetwork::ensure_device_mac() {
   auto link = find_link(netlink_, device_);
   if (!link) return pass(link);
@@ -77,14 +77,36 @@ Status HostNetwork::watch_device() {
   return {};
 }
 
-// A bridge makes the MAC of a port an address of its own, in place of whose it is, and no rule sees
-// it (br_fdb_changeaddr, Linux 6.18).
+// A MAC that a VM or a device of the host has. Where that cannot be known any may be.
+bool HostNetwork::is_somebodys(const Mac& mac) {
+  auto links = list_links(netlink_);
+  return !links || std::ranges::any_of(*links, [&](const Link& link) {
+    auto vm = parse_vm_alias(link.alias);
+    return (vm && vm->mac == mac) || (link.index != device_ && link.mac == mac);
+  });
+}
+
+// udev gives a device another MAC once, and may be late with it: that is undone. So is, a few
+// times, what a VM does that has its device itself, unless it takes somebody's: a bridge makes the
+// MAC of a port an address of its own, in place of whose it is, and no rule sees it
+// (br_fdb_changeaddr, Linux 6.18).
 bool HostNetwork::read_device_events() {
-  const Mac right = device_mac();
-  bool changed = false;
-  bool complete = device_events_->read(
-      [&changed, right](const Mac& mac) { changed = changed || mac != right; });
-  if (complete && !changed) return false;
+  constexpr int kMaxChanges = 4;
+  std::set<Mac> others;
+  bool complete = device_events_->read([&others](const Mac& mac) { others.insert(mac); });
+  others.erase(device_mac());
+  if (complete && others.empty()) return false;
+  const bool held_by_vm = config_.hand_over_device;
+  const bool harmless =
+      !held_by_vm ||
+      (complete && ++mac_changes_ <= kMaxChanges &&
+       std::ranges::none_of(others, [this](const Mac& mac) { return is_somebodys(mac); }));
+  if (harmless) {
+    auto undone = ensure_device_mac();
+    if (undone || undone.error().os_errno == ENODEV) return false;
+    log_warn("network", "{}", undone.error().message);
+  }
+  if (!held_by_vm) return false;
   log_error("network", "the VM has changed the MAC address of {}, which it may not: taken away",
             facts_.device.data());
   return true;
