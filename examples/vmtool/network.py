@@ -37,7 +37,7 @@ if INSTALLED:
 READY_SECONDS = 60
 CONNECTIONS = ("fd", "socket", "run", "tap")
 VM_FD = 4  # where vmnet-run's command finds its socket or TAP
-SEND_BUFFER, RECEIVE_BUFFER = 1 << 20, 4 << 20
+SEND_BUFFER, RECEIVE_BUFFER = 1 << 20, 8 << 20
 
 
 @dataclass(frozen=True)

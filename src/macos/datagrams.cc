@@ -19,8 +19,11 @@
 namespace vmnet {
 namespace {
 
-constexpr int kSendBuffer = 1 << 20;     // more than the largest frame
-constexpr int kReceiveBuffer = 4 << 20;  // some 2,000 frames
+constexpr int kSendBuffer = 1 << 20;  // more than the largest frame
+// 128 of the largest frames that TSO makes: a VM that misses a time slice of 10 ms at 6 Gbit/s
+// loses none. The original's size with offload (its change 274); without, it is memory that nothing
+// fills.
+constexpr int kReceiveBuffer = 8 << 20;
 constexpr int kSmallestBuffer = 1 << 16;
 
 // A full queue of the peer: so long, and so often a batch, until the rest is dropped. Waiting

@@ -10,9 +10,10 @@ namespace vmnet {
 namespace {
 
 // On Linux the sender's buffer is the queue and is cut to net.core.wmem_max; on macOS it is the
-// largest datagram, and the receiver's the queue. An end that gets less works all the same.
+// largest datagram, and the receiver's the queue: as much as the helper gives its own end
+// (macos/datagrams.cc). An end that gets less works all the same.
 constexpr int kSendBuffer = 1 << 20;
-constexpr int kReceiveBuffer = 4 << 20;
+constexpr int kReceiveBuffer = 8 << 20;
 
 }  // namespace
 
