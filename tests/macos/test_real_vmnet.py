@@ -1,9 +1,10 @@
 """End-to-end tests with the real vmnet.framework, on a Mac: sudo python3 -m pytest tests/macos
 
 VMNET_BUILD names another build than build/release; with that of the simulated system the tests prove
-themselves on Linux.
+themselves on Linux. VMNET_BROKER_NETWORK names a network of vmnet-broker's, which must be running then.
 """
 
+import ipaddress
 import json
 import os
 import pathlib
@@ -49,11 +50,18 @@ def mac_bytes(text):
     return bytes.fromhex(text.replace(":", ""))
 
 
+def gateway_and_end(interface):
+    """The gateway's address and one at the end of the range."""
+    if "vmnet_start_address" in interface:
+        return interface["vmnet_start_address"], interface["vmnet_end_address"]
+    gateway = ipaddress.ip_interface(f"{interface['net_ipv4_subnet']}/{interface['net_ipv4_mask']}")
+    return str(gateway.ip), str(gateway.network.broadcast_address - 1)
+
+
 def arp_answer(helper):
     """The gateway's answer to a request by an address at the end of the range."""
     mac = mac_bytes(helper.interface["vmnet_mac_address"])
-    gateway = socket.inet_aton(helper.interface["vmnet_start_address"])
-    own = socket.inet_aton(helper.interface["vmnet_end_address"])
+    gateway, own = map(socket.inet_aton, gateway_and_end(helper.interface))
     request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + own + b"\0" * 6 + gateway
     for _ in range(5):
         helper.vm.send(b"\xff" * 6 + mac + b"\x08\x06" + request)
@@ -73,6 +81,13 @@ def test_the_gateway_answers(mode, offload):
     with Helper(f"--operation-mode={mode}", *offload) as helper:
         assert helper.interface["vmnet_mtu"] == 1500
         assert helper.interface["vmnet_max_packet_size"] == (65550 if offload else 1514)
+        assert arp_answer(helper)
+
+
+@pytest.mark.skipif("VMNET_BROKER_NETWORK" not in os.environ, reason="no broker named")
+def test_the_gateway_of_a_brokers_network_answers():
+    with Helper(f"--network={os.environ['VMNET_BROKER_NETWORK']}") as helper:
+        assert "vmnet_start_address" not in helper.interface
         assert arp_answer(helper)
 
 
