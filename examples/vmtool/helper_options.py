@@ -18,7 +18,7 @@ HELPER_OPTIONS = (
     ("--network-id", "UUID", False, "a network of its own"),
     ("--host-ip-address", "ADDR", False, "host's address in that network"),
     ("--host-subnet-mask", "MASK", False, "mask of that address"),
-    ("--network", "NAME", False, "named network of macOS 26"),
+    ("--network", "NAME", False, "named network"),
     ("--stats-interval", "SECONDS", False, "log counters every so many seconds"),
     ("--verbose", "", False, "log details too"),
 )

@@ -42,7 +42,7 @@ complete -c vmnet-run -n __vmnet_run_options -l dns -x -d "DNS server to tell th
 complete -c vmnet-run -n __vmnet_run_options -l network-id -x -d "a network of its own"
 complete -c vmnet-run -n __vmnet_run_options -l host-ip-address -x -d "host's address in that network"
 complete -c vmnet-run -n __vmnet_run_options -l host-subnet-mask -x -d "mask of that address"
-complete -c vmnet-run -n __vmnet_run_options -l network -x -d "named network of macOS 26"
+complete -c vmnet-run -n __vmnet_run_options -l network -x -d "named network"
 complete -c vmnet-run -n __vmnet_run_options -l stats-interval -x -d "log counters every so many seconds"
 complete -c vmnet-run -n __vmnet_run_options -s v -l verbose -d "log details too"
 complete -c vmnet-run -n __vmnet_run_options -l version -d "print version and commit"

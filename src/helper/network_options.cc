@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/dns_label.h"
 #include "base/ip.h"
 #include "base/uuid.h"
 #include "helper/address_options.h"
@@ -73,22 +74,37 @@ Status check_bridged(const GivenOptions& given) {
   return check_no_gateway(given, "not possible in bridged mode, where the gateway is another's");
 }
 
-// --network: whoever made the network has decided all this.
-Status check_named_network(const GivenOptions& given) {
-  const GivenOption& network = *given.find(OptionId::kNetwork);
-  if (network.value.empty() || network.value.size() > kMaxNetworkName ||
-      !std::ranges::all_of(network.value, is_printable)) {
-    return refuse_value(network, "not the name of a network");
+Result<std::string> parse_network_name(const GivenOption& option, Platform platform) {
+  if (platform == Platform::kLinux) {
+    auto label = parse_dns_label(option.value);
+    if (!label) {
+      return refuse_value(option,
+                          "not a name of 1 to 63 letters, digits and hyphens that begins and ends "
+                          "with a letter or digit");
+    }
+    return *label;
   }
+  std::string_view name = option.value;  // whoever made the network named it
+  if (name.empty() || name.size() > kMaxNetworkName || !std::ranges::all_of(name, is_printable)) {
+    return refuse_value(option, "not the name of a network");
+  }
+  return std::string(name);
+}
+
+// --network: with the name all this is decided.
+Result<std::string> parse_named_network(const GivenOptions& given, Platform platform) {
+  const GivenOption& network = *given.find(OptionId::kNetwork);
+  auto name = parse_network_name(network, platform);
+  if (!name) return name;
   const GivenOption* excluded =
       given.find_any({OptionId::kOperationMode, OptionId::kSharedInterface, OptionId::kStartAddress,
                       OptionId::kEndAddress, OptionId::kSubnetMask, OptionId::kNetworkId,
-                      OptionId::kHostIpAddress, OptionId::kHostSubnetMask, OptionId::kDns});
+                      OptionId::kHostIpAddress, OptionId::kHostSubnetMask});
   if (excluded != nullptr) {
     return refuse(*excluded, fmt::format("not possible with {} {}, which decides it", network.name,
                                          quoted(network.value)));
   }
-  return {};
+  return name;
 }
 
 // --start-address, --end-address and --subnet-mask on Linux: all or none.
@@ -135,8 +151,18 @@ Result<PrivateNetwork> parse_private_network(const GivenOptions& given, Mode mod
   return network;
 }
 
-// The addresses of the network and who may join it, where the mode leaves that open.
+// Which network of that mode, and its addresses where that leaves them open.
 Status parse_layout(const GivenOptions& given, Platform platform, NetworkConfig& network) {
+  if (given.has(OptionId::kNetwork)) {
+    auto name = parse_named_network(given, platform);
+    if (!name) return pass(name);
+    network.network_name = *name;
+    return {};
+  }
+  if (network.mode == Mode::kBridged) {
+    if (auto possible = check_bridged(given); !possible) return possible;
+    network.shared_interface = given.find(OptionId::kSharedInterface)->value;
+  }
   if (given.has(OptionId::kNetworkId)) {
     auto private_network = parse_private_network(given, network.mode);
     if (!private_network) return pass(private_network);
@@ -178,18 +204,8 @@ Result<NetworkConfig> parse_network(const GivenOptions& given, Platform platform
   auto mode = parse_mode(given);
   if (!mode) return pass(mode);
   network.mode = *mode;
-  const GivenOption* shared_interface = given.find(OptionId::kSharedInterface);
-  if (shared_interface != nullptr) {
+  if (const GivenOption* shared_interface = given.find(OptionId::kSharedInterface)) {
     if (auto valid = check_interface_name(*shared_interface); !valid) return pass(valid);
-  }
-  if (const GivenOption* name = given.find(OptionId::kNetwork)) {
-    if (auto possible = check_named_network(given); !possible) return pass(possible);
-    network.network_name = name->value;
-    return network;
-  }
-  if (*mode == Mode::kBridged) {
-    if (auto possible = check_bridged(given); !possible) return pass(possible);
-    network.shared_interface = shared_interface->value;
   }
   if (auto layout = parse_layout(given, platform, network); !layout) return pass(layout);
   auto servers = parse_dns_servers(given.all(OptionId::kDns));

@@ -106,7 +106,9 @@ TEST(OptionErrors, Names) {
                     "--shared-interface '"});
     expect_refused({with_fd({"--shared-interface", name}), "--shared-interface '"});
   }
-  const Words networks = {"", "a\nb", "a\x1b", "\xc3\xa9", std::string(256, 'n')};
+  const Words networks = {
+      "",    "a\nb", "a\x1b", "\xc3\xa9", std::string(256, 'n'), "-a", "a-", "-",
+      "a.b", "a_b",  "a b",   "a/b",      std::string(64, 'n')};
   for (const std::string& name : networks) {
     expect_refused({with_fd({"--network", name}), "--network '"});
   }
@@ -225,7 +227,7 @@ TEST(OptionErrors, NamedNetworkDecidesTheRest) {
       {{"--network-id", kUuid}, "--network-id '2f8d5b1c"},
       {{"--host-ip-address", "10.0.0.1"}, "--host-ip-address '10.0.0.1': not possible with"},
       {{"--host-subnet-mask", "255.0.0.0"}, "--host-subnet-mask '255.0.0.0': not possible with"},
-      {{"--dns", "192.0.2.1"}, "--dns '192.0.2.1': not possible with --network"},
+      {{"--dns", "x"}, "--dns 'x': not an IPv4"},
   };
   for (const BadCase& bad : cases) {
     Words words = with_fd({"--network", "lab"});

@@ -161,9 +161,12 @@ constexpr std::array kTable = {
                .name = "network",
                .value_name = "NAME",
                .section = OptionSection::kOtherNetworks,
-               .summary = "named network of macOS 26",
-               .help = "join the named network of macOS 26, which decides mode and addresses; an "
-                       "error on Linux",
+               .summary = "named network",
+               .help =
+                   "the network of that name, which decides mode and addresses. On Linux a "
+                   "network as in shared mode, of this user's helpers with the same NAME alone, "
+                   "made with the first and gone with the last; on macOS 26 one that a broker "
+                   "has made",
                .default_text = "none"},
 
     OptionSpec{.id = OptionId::kStatsInterval,

@@ -162,6 +162,17 @@ TEST(Options, NamedNetworkGoesWithInterfaceIdAndOffloads) {
   Options options =
       parsed(with_fd({"--network", "shared", "-i", kUuid, "--enable-tso", "--enable-isolation"}));
   EXPECT_EQ(options.network.network_name, "shared");
+  EXPECT_EQ(parsed(with_fd({"--network", "lab", "--dns", "192.0.2.1"})).network.dns_servers.size(),
+            1);
+}
+
+TEST(Options, NetworkNameIsADnsLabelOnLinux) {
+  EXPECT_EQ(parsed(with_fd({"--network", "Lab-2"})).network.network_name, "lab-2");
+  EXPECT_EQ(parsed(with_fd({"--network", "My net"}), Platform::kMacos).network.network_name,
+            "My net");
+  for (const std::string& name : {std::string(), std::string("\xc3\xa9"), std::string(256, 'n')}) {
+    EXPECT_FALSE(parse(with_fd({"--network", name}), Platform::kMacos)) << name;
+  }
 }
 
 TEST(Options, NetworkIdIsBareOrHasTheHostsAddress) {

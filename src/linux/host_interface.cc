@@ -95,8 +95,15 @@ void LinuxInterface::describe() {
   description_.mac = facts_.vm_mac;
   description_.mtu = facts_.mtu;
   description_.max_packet_size = max_frame_size(config_, facts_.mtu);
-  description_.addresses = facts_.addresses;
-  description_.nat66_prefix = facts_.ipv6_prefix;
+  if (config_.network_name.empty()) {
+    description_.addresses = facts_.addresses;
+    description_.nat66_prefix = facts_.ipv6_prefix;
+  } else {
+    description_.named_network = NamedNetwork{.ipv4_subnet = facts_.addresses->start,
+                                              .ipv4_mask = facts_.addresses->subnet().mask(),
+                                              .ipv6_prefix = facts_.ipv6_prefix,
+                                              .ipv6_prefix_length = 64};
+  }
   description_.ip_address = facts_.vm_address;
   if (config_.hand_over_device) description_.tap_header_size = kTapHeaderSize;
   description_.host_interface = facts_.device.data();
@@ -159,10 +166,6 @@ Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& conf
                                                        const RealUser& user,
                                                        const SocketFiles& files, int vm_socket,
                                                        int stop_fd) {
-  if (!config.network_name.empty()) {
-    return fail("--network '" + config.network_name +
-                "': named networks need macOS 26; here use --network-id for a network of its own");
-  }
   auto start = start_keeper(config, user, files, vm_socket, stop_fd);
   if (!start) return pass(start);
   UniqueFd device = std::move(start->device);

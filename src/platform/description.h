@@ -12,7 +12,7 @@
 
 namespace vmnet {
 
-// --network: what vmnet tells of a named network (macOS 26).
+// --network: what is told of a named network.
 struct NamedNetwork {
   Ipv4 ipv4_subnet;  // the gateway's address
   Ipv4 ipv4_mask;

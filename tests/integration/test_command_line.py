@@ -122,10 +122,6 @@ def test_fd_that_is_a_file(host):
     assert_refused(run_to_end(host, "--fd=0", bare=True), ["--fd", "0"])
 
 
-def test_network_needs_macos(host):
-    assert_refused(run_to_end(host, "--network=shared"), ["--network", "macOS 26"])
-
-
 @pytest.mark.parametrize("way", [UNPRIVILEGED, ROOT, SETUID_COPY], ids=lambda way: way.name)
 def test_help(host, way):
     for option in ("--help", "-h"):

@@ -65,6 +65,10 @@ uint32_t preferred_address_index(const VmIdentity& vm, uint32_t pool_size) {
   return static_cast<uint32_t>(mixed_hash("address " + to_string(vm)) % pool_size);
 }
 
+uint32_t preferred_subnet_index(std::string_view network_name, uint32_t count) {
+  return static_cast<uint32_t>(mixed_hash(network_name) % count);
+}
+
 Mac bridge_mac(std::string_view network_name) {
   Mac mac;
   std::ranges::copy(kBridgeMacPrefix, mac.bytes.begin());

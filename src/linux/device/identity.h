@@ -56,6 +56,9 @@ bool is_virtual_router_mac(const Mac& mac);
 // Where in a pool of `pool_size` addresses the search for this VM's address begins.
 uint32_t preferred_address_index(const VmIdentity& vm, uint32_t pool_size);
 
+// Where among `count` subnets the search for that of a named network begins.
+uint32_t preferred_subnet_index(std::string_view network_name, uint32_t count);
+
 // The MAC of the bridge of the network described by `network_name` (its canonical text).
 Mac bridge_mac(std::string_view network_name);
 

@@ -142,7 +142,7 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
 // is killed leaves a bridge without a VM, which nobody joins.
 Status HostNetwork::create_network(const NetworkState& state, NetworkRecord record) {
   record_ = std::move(record);
-  auto name = choose_bridge_name(record_.kind, state.links);
+  auto name = choose_bridge_name(record_, state.links);
   if (!name) return pass(name);
   bridge_name_ = *name;
   bool shared = record_.kind == NetworkKind::kShared;

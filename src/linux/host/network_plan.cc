@@ -3,6 +3,10 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <net/if.h>
+
+#include "linux/host/network_lock.h"
+#include "linux/rules/network_rules.h"
 
 namespace vmnet {
 namespace {
@@ -10,6 +14,15 @@ namespace {
 constexpr int kAutomaticPrefixLength = 24;
 constexpr uint32_t kAutomaticSubnets = 64;  // of each mode
 constexpr int kMaxBridges = 1000;           // three digits behind "vmnet-shared" fill a name
+
+// Of the bridges whose network's name a device cannot have.
+constexpr std::string_view kNumberedNamedPrefix = "vmnet-net";
+
+// Devices and tables of ours go by their names: this must be no other's.
+bool can_be_named_bridge(std::string_view name) {
+  return name.size() < IFNAMSIZ && !is_vm_device_name(name) && !has_bridge_name_prefix(name) &&
+         !is_guard_name(name) && name != kLockTable;
+}
 
 NetworkKind kind_of(const NetworkConfig& config) {
   if (config.private_network) return NetworkKind::kPrivate;
@@ -27,7 +40,8 @@ AddressRange automatic_range(NetworkKind kind, uint32_t number) {
 const ExistingNetwork* find_network(std::span<const ExistingNetwork> existing, NetworkKind kind,
                                     const AddressRange& range) {
   auto found = std::ranges::find_if(existing, [&](const ExistingNetwork& network) {
-    return network.record.kind == kind && network.record.addresses == range;
+    return network.record.kind == kind && network.record.name.empty() &&
+           network.record.addresses == range;
   });
   return found == existing.end() ? nullptr : &*found;
 }
@@ -87,6 +101,31 @@ Result<NetworkPlan> plan_automatic(NetworkKind kind, std::span<const ExistingNet
       to_string(automatic_range(kind, kAutomaticSubnets - 1).subnet())));
 }
 
+Result<NetworkPlan> plan_named(const std::string& name, uid_t user,
+                               std::span<const ExistingNetwork> existing,
+                               std::span<const UsedSubnet> used, std::span<const Link> links) {
+  for (const ExistingNetwork& network : existing) {
+    if (network.record.name == name && network.record.user == user) {
+      return NetworkPlan{.join = &network, .record = network.record};
+    }
+  }
+  NetworkRecord record{.kind = NetworkKind::kShared, .name = name, .user = user};
+  constexpr uint32_t kOthers = kAutomaticSubnets - 1;  // but the first
+  const uint32_t preferred = preferred_subnet_index(canonical_name(record), kOthers);
+  for (uint32_t step = 0; step < kAutomaticSubnets; step++) {
+    const uint32_t number = step < kOthers ? 1 + (preferred + step) % kOthers : 0;
+    record.addresses = automatic_range(record.kind, number);
+    if (conflict_of(record.addresses->subnet(), existing, used, links).empty()) {
+      return NetworkPlan{.record = std::move(record)};
+    }
+  }
+  return fail(fmt::format(
+      "no free subnet for --network '{}': each of {} to {} overlaps an address or a route of the "
+      "host, or another network; end one of them",
+      name, to_string(automatic_range(record.kind, 0).subnet()),
+      to_string(automatic_range(record.kind, kAutomaticSubnets - 1).subnet())));
+}
+
 std::string text_of(const std::optional<AddressRange>& range) {
   if (!range) return "without a host address";
   return fmt::format("with host address {}/{}", to_string(range->start), range->prefix_length);
@@ -123,6 +162,9 @@ Result<NetworkPlan> plan_private(const PrivateNetwork& wanted, uid_t user,
 Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links) {
+  if (!config.network_name.empty()) {
+    return plan_named(config.network_name, user, existing, used, links);
+  }
   if (config.private_network)
     return plan_private(*config.private_network, user, existing, used, links);
   if (config.addresses) {
@@ -146,18 +188,32 @@ Result<Ipv4> choose_address(const AddressRange& range, const VmIdentity* lasting
                           to_string(Ipv4{range.start.value + 1}), to_string(range.end)));
 }
 
-Result<std::string> choose_bridge_name(NetworkKind kind, std::span<const Link> links) {
-  for (int number = 0; number < kMaxBridges; number++) {
-    std::string name = fmt::format("{}{}", bridge_name_prefix(kind), number);
-    if (std::ranges::find(links, name, &Link::name) == links.end()) return name;
+Result<std::string> choose_bridge_name(const NetworkRecord& record, std::span<const Link> links) {
+  auto is_free = [links](const std::string& name) {
+    return std::ranges::none_of(links, [&name](const Link& link) {
+      const auto& others = link.alternative_names;
+      return link.name == name || std::ranges::find(others, name) != others.end();
+    });
+  };
+  const bool named = !record.name.empty();
+  if (std::string name = fmt::format("{}{}", kOwnPrefix, record.name);
+      named && can_be_named_bridge(name) && is_free(name)) {
+    return name;
   }
-  return fail(fmt::format("no free bridge name: {}0 to {}{} exist", bridge_name_prefix(kind),
-                          bridge_name_prefix(kind), kMaxBridges - 1));
+  const std::string_view prefix = named ? kNumberedNamedPrefix : bridge_name_prefix(record.kind);
+  for (int number = 0; number < kMaxBridges; number++) {
+    std::string name = fmt::format("{}{}", prefix, number);
+    if (is_free(name)) return name;
+  }
+  return fail(
+      fmt::format("no free bridge name: {}0 to {}{} exist", prefix, prefix, kMaxBridges - 1));
 }
 
 std::string canonical_name(const NetworkRecord& record) {
   std::string name(bridge_name_prefix(record.kind));
   if (record.user) name += fmt::format(" {}", *record.user);
+  // With its name it keeps the rest, whatever subnet is free.
+  if (!record.name.empty()) return name + " " + record.name;
   if (record.id) name += " " + to_string(*record.id);
   if (record.addresses) name += " " + to_string(record.addresses->subnet());
   return name;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/result.h"
 #include "linux/device/identity.h"
 #include "linux/host/network_record.h"
@@ -28,10 +30,12 @@ struct NetworkPlan {
 // `used` are the host's own addresses and routes, without those of `existing`. An address in it, or
 // a route that is at least as long as its prefix, makes a subnet taken; a shorter one (a VPN's
 // 10.0.0.0/8) does not.
-// An explicit subnet joins the network of the same mode with just those addresses, or must be free;
-// an automatic one joins the first existing automatic network of its mode, or takes the first free
-// /24: from 192.168.64.0 for shared, from 192.168.128.0 for host mode. An error names the conflict.
-// A network with an id is `user`'s: another user's with the same id is another one.
+// A named network is joined by its name, which is `user`'s own; it is made in an automatic shared
+// /24 that follows from both, or in the next free one: the first is the automatic network's, as
+// long as there are others. An explicit subnet joins the network of the same mode with just those
+// addresses, or must be free; an automatic one joins the first existing automatic network of its
+// mode, or takes the first free /24: from 192.168.64.0 for shared, from 192.168.128.0 for host
+// mode. An error names the conflict. A network with an id is `user`'s too.
 Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links);
@@ -42,8 +46,9 @@ Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
 Result<Ipv4> choose_address(const AddressRange& range, const VmIdentity* lasting,
                             std::span<const Ipv4> taken);
 
-// The first name "PREFIX<n>" that no device has.
-Result<std::string> choose_bridge_name(NetworkKind kind, std::span<const Link> links);
+// A name that no device has: of a named network "vmnet-NAME" where it fits, could be no other
+// kind's and is free; else the first "PREFIX<n>".
+Result<std::string> choose_bridge_name(const NetworkRecord& record, std::span<const Link> links);
 
 // The network's canonical name, the input of its MAC and IPv6 prefix.
 std::string canonical_name(const NetworkRecord& record);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,8 +13,6 @@ namespace vmnet {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr uid_t kUser = 1000;
 
 AddressRange range(const char* start, const char* end, int length) {
   return {.start = *parse_ipv4(start), .end = *parse_ipv4(end), .prefix_length = length};
@@ -26,6 +25,8 @@ Ipv4Subnet subnet(const char* address, int length) {
 ExistingNetwork network(int bridge, const char* name, NetworkKind kind, const AddressRange& range) {
   return {.bridge = bridge, .name = name, .record = {.kind = kind, .addresses = range}};
 }
+
+constexpr uid_t kUser = 1000;
 
 const AddressRange kFirstShared = range("192.168.64.1", "192.168.64.254", 24);
 
@@ -157,6 +158,64 @@ TEST(PlanNetwork, PrivateNetworksAreTheirUsers) {
   }
 }
 
+NetworkConfig named(const char* name) { return {.network_name = name}; }
+
+TEST(PlanNetwork, ANamedNetworkIsAUsersAndKeepsItsSubnet) {
+  auto lab = plan_network(named("lab"), kUser, {}, {}, {});
+  EXPECT_EQ(lab->join, nullptr);
+  EXPECT_EQ(lab->record.name, "lab");
+  EXPECT_EQ(lab->record.user, kUser);
+  EXPECT_EQ(plan_network(named("lab"), kUser, {}, {}, {})->record, lab->record);
+  EXPECT_NE(lab->record.addresses, kFirstShared);
+
+  std::vector<ExistingNetwork> existing = {
+      {.bridge = 7, .name = "vmnet-lab", .record = lab->record}};
+  EXPECT_EQ(plan_network(named("lab"), kUser, existing, {}, {})->join->bridge, 7);
+  for (auto [name, user] : {std::pair{"lab", kUser + 1}, std::pair{"bal", kUser}}) {
+    auto other = plan_network(named(name), user, existing, {}, {});
+    EXPECT_EQ(other->join, nullptr);
+    EXPECT_NE(other->record.addresses, lab->record.addresses);
+    EXPECT_NE(canonical_name(other->record), canonical_name(lab->record));
+  }
+}
+
+TEST(PlanNetwork, NobodyElseJoinsANamedNetwork) {
+  std::vector<ExistingNetwork> existing = {
+      {.bridge = 7,
+       .name = "vmnet-lab",
+       .record = {.name = "lab", .user = kUser, .addresses = kFirstShared}}};
+  EXPECT_EQ(plan_network({}, kUser, existing, {}, {})->join, nullptr);
+  EXPECT_FALSE(plan_network({.addresses = kFirstShared}, kUser, existing, {}, {}));
+}
+
+TEST(PlanNetwork, ANamedNetworkTakesTheNextSubnetAndTheFirstAtLast) {
+  const AddressRange preferred = *plan_network(named("lab"), kUser, {}, {}, {})->record.addresses;
+  std::vector<UsedSubnet> used = {{.subnet = preferred.subnet()}};
+  const AddressRange next = *plan_network(named("lab"), kUser, {}, used, {})->record.addresses;
+  EXPECT_NE(next.start, preferred.start);
+  used.clear();
+  for (uint32_t i = 1; i < 64; i++) {
+    used.push_back({.subnet = {.address = {0xc0a84000 + (i << 8)}, .prefix_length = 24}});
+  }
+  EXPECT_EQ(plan_network(named("lab"), kUser, {}, used, {})->record.addresses, kFirstShared);
+  used.push_back({.subnet = kFirstShared.subnet()});
+  auto none = plan_network(named("lab"), kUser, {}, used, {});
+  ASSERT_FALSE(none.has_value());
+  EXPECT_THAT(none.error().message, HasSubstr("--network 'lab'"));
+}
+
+TEST(PlanNetwork, NamesHaveSubnetsOfTheirOwnWhileThereAreAny) {
+  std::vector<ExistingNetwork> existing;
+  std::set<Ipv4> subnets;
+  for (int number = 0; number < 64; number++) {
+    auto plan = plan_network(named(fmt::format("n{}", number).c_str()), kUser, existing, {}, {});
+    ASSERT_TRUE(plan.has_value()) << number;
+    subnets.insert(plan->record.addresses->start);
+    existing.push_back({.bridge = number + 1, .record = plan->record});
+  }
+  EXPECT_EQ(subnets.size(), 64);
+}
+
 TEST(ChooseAddress, IsStableAndInTheLowEnd) {
   for (uint8_t last = 0; last < 100; last++) {
     VmIdentity id{.user = kUser, .interface_id = uuid(last)};
@@ -197,8 +256,25 @@ TEST(ChooseAddress, OneAddressPool) {
 
 TEST(ChooseBridgeName, TakesTheFirstFreeNumber) {
   std::vector<Link> links = {{.name = "vmnet-shared0"}, {.name = "vmnet-shared2"}};
-  EXPECT_EQ(*choose_bridge_name(NetworkKind::kShared, links), "vmnet-shared1");
-  EXPECT_EQ(*choose_bridge_name(NetworkKind::kHost, links), "vmnet-host0");
+  EXPECT_EQ(*choose_bridge_name({.kind = NetworkKind::kShared}, links), "vmnet-shared1");
+  EXPECT_EQ(*choose_bridge_name({.kind = NetworkKind::kHost}, links), "vmnet-host0");
+}
+
+TEST(ChooseBridgeName, ANamedNetworksIsItsNameWhereThatFits) {
+  auto chosen = [](const char* name, std::span<const Link> links = {}) {
+    return *choose_bridge_name({.name = name, .user = kUser}, links);
+  };
+  EXPECT_EQ(chosen("lab"), "vmnet-lab");
+  EXPECT_EQ(chosen("123456789"), "vmnet-123456789");
+  EXPECT_EQ(chosen("1234567890"), "vmnet-net0");
+  std::vector<Link> links = {{.name = "vmnet-lab"}, {.name = "vmnet-net0"}};
+  EXPECT_EQ(chosen("lab", links), "vmnet-net1");
+  links = {{.name = "eth0", .alternative_names = {"vmnet-lab"}}};
+  EXPECT_EQ(chosen("lab", links), "vmnet-net0");
+  for (const char* name :
+       {"tap0", "tape", "mvt1", "shared", "shared0", "host7", "priv", "lock", "x-guard"}) {
+    EXPECT_EQ(chosen(name), "vmnet-net0") << name;
+  }
 }
 
 TEST(Identity, MacsAreLocalUnicastAndDiffer) {

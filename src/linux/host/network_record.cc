@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/dns_label.h"
 #include "base/parse.h"
 
 namespace vmnet {
@@ -91,6 +92,10 @@ bool parse_network_word(std::string_view word, NetworkRecord& record) {
     record.id = parse_uuid(*id);
     return record.id.has_value();
   }
+  if (auto name = value_of(word, "name")) {
+    record.name = *name;
+    return parse_dns_label(record.name) == record.name;
+  }
   if (auto user = value_of(word, "uid")) {
     record.user = parse_unsigned<uid_t>(*user);
     return record.user.has_value();
@@ -112,6 +117,8 @@ std::optional<NetworkRecord> parse_network_alias(std::string_view alias) {
   for (size_t i = 2; i < words.size(); i++) {
     if (!parse_network_word(words[i], record)) return std::nullopt;
   }
+  const bool has_owner = record.id || !record.name.empty();
+  if (record.user && !has_owner) return std::nullopt;
   return record;
 }
 
@@ -124,6 +131,7 @@ std::string to_alias(const NetworkRecord& record) {
                          range->prefix_length);
   }
   if (record.id) alias += fmt::format(" id={}", to_string(*record.id));
+  if (!record.name.empty()) alias += fmt::format(" name={}", record.name);
   if (record.user) alias += fmt::format(" uid={}", *record.user);
   if (record.ipv6_prefix) alias += fmt::format(" ipv6={}", to_string(*record.ipv6_prefix));
   return alias;
@@ -187,11 +195,13 @@ std::optional<VmRecord> parse_vm_alias(std::string_view alias) {
 
 std::string_view bridge_name_prefix(NetworkKind kind) { return names_of(kind).bridge_prefix; }
 
+bool has_bridge_name_prefix(std::string_view name) {
+  return std::ranges::any_of(
+      kKinds, [name](const KindName& kind) { return name.starts_with(kind.bridge_prefix); });
+}
+
 bool is_own_bridge(const Link& link) {
-  return link.kind == "bridge" &&
-         std::ranges::any_of(
-             kKinds,
-             [&link](const KindName& kind) { return link.name.starts_with(kind.bridge_prefix); }) &&
+  return link.kind == "bridge" && link.name.starts_with(kOwnPrefix) &&
          std::equal(kBridgeMacPrefix.begin(), kBridgeMacPrefix.end(), link.mac.bytes.begin());
 }
 

@@ -2,6 +2,7 @@
 //
 //   vmnet-shared0  vmnet-helper shared 192.168.64.1-192.168.64.254/24 ipv6=fd1c:…::
 //   vmnet-priv0    vmnet-helper private id=UUID uid=1000
+//   vmnet-lab      vmnet-helper shared 192.168.71.1-192.168.71.254/24 name=lab uid=1000
 //   vmnet-tap0     vmnet-helper vm 192.168.64.17 mac=… uid=1000 id=UUID
 //   vmnet-tap1     vmnet-helper vm 192.168.64.18 mac=… uid=1000 id=UUID ipv6=fd1c:…::
 //
@@ -58,6 +59,7 @@ struct OldSetting {
 struct NetworkRecord {
   NetworkKind kind = NetworkKind::kShared;
   std::optional<Uuid> id;                 // private networks
+  std::string name;                       // --network: of the shared kind; else empty
   std::optional<uid_t> user;              // whose VMs alone may join; none: everybody's
   std::optional<AddressRange> addresses;  // none: a private network without the host in it
   std::optional<Ipv6> ipv6_prefix;        // a /64
@@ -91,8 +93,11 @@ std::vector<OldSetting> take_momentary_settings(NetworkRecord& record);
 std::optional<NetworkRecord> parse_network_record(const Link& bridge);
 std::optional<VmRecord> parse_vm_alias(std::string_view alias);
 
-// The kind's place in a bridge's name: "vmnet-shared", "vmnet-host", "vmnet-priv".
+// What the names of such bridges begin with: "vmnet-shared", "vmnet-host", "vmnet-priv".
 std::string_view bridge_name_prefix(NetworkKind kind);
+
+// Does `name` begin as those do?
+bool has_bridge_name_prefix(std::string_view name);
 
 // Is `link` a bridge that a helper made?
 bool is_own_bridge(const Link& link);

@@ -1,6 +1,11 @@
 #include "linux/host/network_record.h"
 
+#include <limits>
+
 #include <gtest/gtest.h>
+#include <linux/if.h>
+
+#include "base/dns_label.h"
 
 namespace vmnet {
 namespace {
@@ -41,6 +46,29 @@ TEST(NetworkRecord, ReadsBack) {
                      .addresses = AddressRange{
                          .start = Ipv4{0x0a000001}, .end = Ipv4{0x0a000002}, .prefix_length = 30}};
   EXPECT_EQ(parse_network_record(bridge_of(host)), host);
+}
+
+TEST(NetworkRecord, ANameIsOfAUser) {
+  NetworkRecord record = shared_record();
+  record.name = "lab";
+  record.user = 1000;
+  EXPECT_EQ(to_alias(record),
+            "vmnet-helper shared 192.168.64.1-192.168.64.254/24 name=lab uid=1000 "
+            "ipv6=fd3c:5241:92a:19c7::");
+  EXPECT_EQ(parse_network_record(bridge_of(record)), record);
+  for (const char* alias :
+       {"vmnet-helper shared uid=1000", "vmnet-helper shared name= uid=1000",
+        "vmnet-helper shared name=Lab uid=1000", "vmnet-helper shared name=a.b uid=1000",
+        "vmnet-helper shared name=lab uid=-1"}) {
+    EXPECT_FALSE(parse_network_record({.alias = alias}).has_value()) << alias;
+  }
+}
+
+TEST(NetworkRecord, TheLongestNameFits) {
+  NetworkRecord record = shared_record();
+  record.name = std::string(kMaxDnsLabel, 'n');
+  record.user = std::numeric_limits<uid_t>::max() - 1;
+  EXPECT_LT(to_alias(record).size(), size_t{IFALIASZ});
 }
 
 TEST(NetworkRecord, MomentarySettingsAreTakenAndTheOthersStay) {
@@ -119,6 +147,9 @@ TEST(VmRecord, ForeignAliasesAreNotOurs) {
 TEST(OwnDevices, NeedTheNameTheKindAndForBridgesTheMac) {
   Link bridge{.name = "vmnet-shared0", .kind = "bridge", .mac = *parse_mac("0e:76:6d:01:02:03")};
   EXPECT_TRUE(is_own_bridge(bridge));
+  Link named = bridge;
+  named.name = "vmnet-lab";
+  EXPECT_TRUE(is_own_bridge(named));
   Link renamed = bridge;
   renamed.name = "br0";
   EXPECT_FALSE(is_own_bridge(renamed));

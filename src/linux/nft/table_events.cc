@@ -1,5 +1,6 @@
 #include "linux/nft/table_events.h"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstddef>
@@ -13,7 +14,8 @@
 namespace vmnet {
 namespace {
 
-constexpr size_t kLetters = 8;
+constexpr size_t kLetters = 8;  // of a name that are compared, in two words
+constexpr size_t kWord = sizeof(uint32_t);
 
 // A transaction's events come several in a datagram (Linux 5.10), so the program goes through
 // them; behind the last one a load fails, which drops the datagram. Rather woken for nothing than
@@ -29,11 +31,13 @@ void put_check(std::vector<sock_filter>& program, std::string_view name) {
   constexpr uint16_t kRemoved = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELTABLE;
   // The name is the first attribute (nf_tables_fill_table_info).
   constexpr uint32_t kName = sizeof(nlmsghdr) + sizeof(nfgenmsg) + sizeof(nlattr);
+  // Of a shorter name the words overlap.
+  const auto second = static_cast<uint32_t>(std::min(name.size(), kLetters) - kWord);
   program.insert(program.end(),
                  {bpf_load_indexed(BPF_H, offsetof(nlmsghdr, nlmsg_type)),
                   bpf_skip_unless(htons(kRemoved), 5), bpf_load_indexed(BPF_W, kName),
-                  bpf_skip_unless(bpf_text(name), 3), bpf_load_indexed(BPF_W, kName + 4),
-                  bpf_skip_unless(bpf_text(name.substr(4)), 1), bpf_answer(~0U)});
+                  bpf_skip_unless(bpf_text(name), 3), bpf_load_indexed(BPF_W, kName + second),
+                  bpf_skip_unless(bpf_text(name.substr(second)), 1), bpf_answer(~0U)});
 }
 
 // Loads are big endian, the length is the host's: it is put together of its lower two bytes.
@@ -64,7 +68,7 @@ std::vector<sock_filter> removal_filter(std::string_view name) {
 }  // namespace
 
 Result<TableEvents> TableEvents::watch(std::string_view name) {
-  if (name.size() < kLetters) return fail("a table's name is too short to be watched");
+  if (name.size() < kWord) return fail("a table's name is too short to be watched");
   auto netlink = NetlinkSocket::open(NETLINK_NETFILTER);
   if (!netlink) return pass(netlink);
   if (attach_filter(netlink->fd(), removal_filter(name)) != 0) {

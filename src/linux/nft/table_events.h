@@ -14,7 +14,8 @@ namespace vmnet {
 
 class TableEvents {
  public:
-  // Of tables whose name begins with the same eight letters as `name`. Needs CAP_NET_ADMIN.
+  // Of tables whose name begins with the same eight letters as `name`, or with a shorter one. Needs
+  // CAP_NET_ADMIN.
   static Result<TableEvents> watch(std::string_view name);
 
   int fd() const { return netlink_.fd(); }
