@@ -32,15 +32,17 @@ def built(folder, name):
     """A program made of the example `name`, by the command that its head names."""
     target = folder / name.replace(".", "_")
     source = EXAMPLES / name
-    if name.endswith(".go"):
+    if name.endswith(".go") or name == "go":
         go = shutil.which("go", path="/usr/local/go/bin:/usr/bin")
         if not go:
             pytest.skip("no Go here: apt-get install golang-go")
         # 1.14 is what the example needs; the cache is the test's own.
-        run(go, "build", "-o", target, source, timeout=300, cwd=folder,
+        package = name == "go"
+        run(go, "build", "-o", target, "./gateway" if package else source, timeout=300,
+            cwd=source if package else folder,
             env={"PATH": "/usr/local/go/bin:/usr/bin:/bin", "HOME": str(folder),
-                 "GOCACHE": str(folder / "cache"), "GOTOOLCHAIN": "local", "GO111MODULE": "off",
-                 "GOFLAGS": "", "CGO_ENABLED": "0"})
+                 "GOCACHE": str(folder / "cache"), "GOTOOLCHAIN": "local", "GOFLAGS": "",
+                 "GO111MODULE": "on" if package else "off", "CGO_ENABLED": "0"})
     elif name.endswith(".py"):
         shutil.copy(source, target)
     else:
@@ -59,6 +61,22 @@ def test_client(host, programs, name, way):
     assert re.fullmatch(f"VM: {MAC_AND_ADDRESS}\ngateway: {GATEWAY}\n", done.stdout)
     assert "ERROR" not in done.stderr and "WARN" not in done.stderr
     assert wait_for_no_helper()
+
+
+@pytest.mark.parametrize("way, options", [(SUDO, []), (SETUID_COPY, ["-stream"]), (CAPABLE_COPY, [])])
+def test_go_package(host, programs, way, options):
+    done = host.run(built(programs, "go"), *options, "--interface-id", ID, user="alice",
+                    env={"VMNET_HELPER": str(way.helper()), "PATH": "/usr/bin:/bin"})
+    assert re.fullmatch(f"VM: {MAC_AND_ADDRESS}\ngateway: {GATEWAY}\n", done.stdout)
+    assert "ERROR" not in done.stderr and "WARN" not in done.stderr
+    assert wait_for_no_helper()
+
+
+def test_go_package_tells_of_a_helper_that_fails(host, programs):
+    done = host.run(built(programs, "go"), "--operation-mode", "nat", user="alice", check=False,
+                    env={"VMNET_HELPER": str(SETUID_COPY.helper()), "PATH": "/usr/bin:/bin"})
+    assert done.returncode == 1
+    assert "vmnet: [helper] --operation-mode 'nat': not one of" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", ["client.py", "client.go", "client.c", "client.cc"])
