@@ -41,14 +41,14 @@ def digest_of(listing: str, name: str) -> str:
 
 
 def debian(arch: str, read: Callable[[str], str]) -> Image:
-    folder = "https://cloud.debian.org/images/cloud/bookworm/latest"
-    name = f"debian-12-generic-{DEBIAN_NAMES[arch]}.qcow2"
+    folder = "https://cloud.debian.org/images/cloud/trixie/latest"
+    name = f"debian-13-generic-{DEBIAN_NAMES[arch]}.qcow2"
     return Image(f"{folder}/{name}", "sha512", digest_of(read(f"{folder}/SHA512SUMS"), name))
 
 
 def ubuntu(arch: str, read: Callable[[str], str]) -> Image:
-    folder = "https://cloud-images.ubuntu.com/releases/24.04/release"
-    name = f"ubuntu-24.04-server-cloudimg-{DEBIAN_NAMES[arch]}.img"
+    folder = "https://cloud-images.ubuntu.com/releases/26.04/release"
+    name = f"ubuntu-26.04-server-cloudimg-{DEBIAN_NAMES[arch]}.img"
     return Image(f"{folder}/{name}", "sha256", digest_of(read(f"{folder}/SHA256SUMS"), name))
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+import sys
 import tempfile
 
 from . import process, ssh
@@ -20,6 +21,8 @@ from .report import Failure
 
 MAKERS = ("xorriso", "genisoimage", "mkisofs", "hdiutil")
 INSTALL = "apt-get install xorriso; macOS has hdiutil"
+# What answers to NAME.local; other guests of these distributions find it by mDNS too.
+MDNS_PACKAGES = {"debian": "avahi-daemon", "ubuntu": "avahi-daemon", "fedora": "avahi"}
 
 
 def find_maker() -> str:
@@ -53,9 +56,13 @@ def user_data(machine: Machine) -> dict:
     else:
         user["shell"] = "/bin/bash"
     private, public = machine.path("host_key"), machine.path("host_key.pub")
-    return {"users": [user],
+    data = {"users": [user],
             "ssh_keys": {"ed25519_private": private.read_text(),
                          "ed25519_public": public.read_text()}}
+    mdns = MDNS_PACKAGES.get(machine.settings.get("distribution"))
+    if sys.platform == "darwin" and mdns:  # the address is macOS' choice: a name finds the VM
+        data.update(packages=[mdns], runcmd=[["systemctl", "enable", "--now", "avahi-daemon"]])
+    return data
 
 
 def network_config(mac: str, static: StaticAddress | None, dns: list[str]) -> dict:

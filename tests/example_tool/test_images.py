@@ -190,11 +190,11 @@ def pages(content):
 
 def test_debian_and_ubuntu():
     debian = distributions.debian("aarch64", pages({"/SHA512SUMS": (
-        f"{'1' * 128}  debian-12-generic-amd64.qcow2\n{'2' * 128}  debian-12-generic-arm64.qcow2\n")}))
-    assert debian.address.endswith("/debian-12-generic-arm64.qcow2") and debian.digest == "2" * 128
+        f"{'1' * 128}  debian-13-generic-amd64.qcow2\n{'2' * 128}  debian-13-generic-arm64.qcow2\n")}))
+    assert debian.address.endswith("/debian-13-generic-arm64.qcow2") and debian.digest == "2" * 128
     ubuntu = distributions.ubuntu("x86_64", pages({"/SHA256SUMS": (
-        f"{'3' * 64} *ubuntu-24.04-server-cloudimg-amd64.img\n"
-        f"{'4' * 64} *ubuntu-24.04-server-cloudimg-amd64.img.manifest\n")}))
+        f"{'3' * 64} *ubuntu-26.04-server-cloudimg-amd64.img\n"
+        f"{'4' * 64} *ubuntu-26.04-server-cloudimg-amd64.img.manifest\n")}))
     assert (ubuntu.algorithm, ubuntu.digest) == ("sha256", "3" * 64)
 
 

@@ -33,6 +33,16 @@ def test_user(machine):
     assert known[0] == "vm-1" and known[2] in data["ssh_keys"]["ed25519_public"]
 
 
+@pytest.mark.parametrize("platform, distribution, packages", [
+    ("darwin", "debian", ["avahi-daemon"]), ("darwin", "fedora", ["avahi"]), ("darwin", "", None),
+    ("linux", "debian", None)])
+def test_a_name_on_macos(machine, monkeypatch, platform, distribution, packages):
+    monkeypatch.setattr(seed.sys, "platform", platform)
+    machine.settings["distribution"] = distribution
+    data = seed.user_data(machine)
+    assert data.get("packages") == packages and ("runcmd" in data) == bool(packages)
+
+
 def test_user_of_alpine(machine):
     machine.settings["distribution"] = "alpine"
     user = seed.user_data(machine)["users"][0]
