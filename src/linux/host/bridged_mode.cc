@@ -57,7 +57,7 @@ Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
     facts_.mtu = link->mtu;
     if (auto kept = keep_bridge_mac(netlink_, *link, state); !kept) return kept;
     port_mtu_ = port_mtu(*link, state);
-    return attach_tap();
+    return attach_tap(state);
   }
   if (!link->ethernet || link->name == "lo") {
     return fail(fmt::format("--shared-interface '{}': not an Ethernet device", link->name));
@@ -68,14 +68,14 @@ Status HostNetwork::attach_to_shared_interface(const NetworkState& state) {
                     "--shared-interface {1}",
                     link->name, master->name));
   }
-  return attach_macvtap(*link);
+  return attach_macvtap(state, *link);
 }
 
-Status HostNetwork::attach_macvtap(const Link& lower) {
+Status HostNetwork::attach_macvtap(const NetworkState& state, const Link& lower) {
   remove_stale_macvtap_nodes();
   auto uevents = open_uevents();
   if (!uevents) return pass(uevents);
-  auto name = choose_device_name(netlink_, *netfilter_, kMacvtapPrefix);
+  auto name = choose_device_name(state, *netfilter_, kMacvtapPrefix);
   if (!name) return pass(name);
   auto index = create_macvtap(netlink_, *name, lower.index, facts_.vm_mac);
   if (!index) return pass(index);

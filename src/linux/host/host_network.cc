@@ -130,12 +130,13 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   facts_.ipv6_prefix = record_.ipv6_prefix;
   facts_.gateway_mac = bridge_mac(canonical_name(record_));
   if (auto chosen = choose_vm_addresses(state); !chosen) return chosen;
-  auto forgotten =
-      forget_connections(*netfilter_, addresses_of(vm_record(), record_.ipv6_prefix));
+  auto forgotten = forget_connections(*netfilter_, addresses_of(vm_record(), record_.ipv6_prefix));
   if (!forgotten) return forgotten;
-  if (auto attached = attach_tap(); !attached) return attached;
+  if (auto attached = attach_tap(state); !attached) return attached;
   if (record_.kind != NetworkKind::kShared) return {};
-  return enable_uplinks();
+  auto noted = enable_uplinks();
+  if (!noted) return pass(noted);
+  return *noted ? update_tables(Guards::kTake) : Status{};
 }
 
 // The alias comes first: settings of the host that are changed next are noted in it. A start that
@@ -175,7 +176,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
 }
 
 // Under the lock.
-Status HostNetwork::enable_uplinks() {
+Result<bool> HostNetwork::enable_uplinks() {
   auto state = read_network_state(netlink_);
   if (!state) return pass(state);
   auto own = std::ranges::find(state->networks, bridge_, &ExistingNetwork::bridge);
@@ -194,8 +195,7 @@ Status HostNetwork::enable_uplinks() {
   // A host that cannot forward still is a network of its VMs and the host.
   if (!failed) log_warn("network", "VMs do not reach the uplink: {}", failed.error().message);
   warn_of_switched_off(switched_on);
-  own->record = record_;
-  return update_network_tables(*netfilter_, *state, Guards::kTake);
+  return record_ != own->record;
 }
 
 // Our own devices route since they were made, an uplink since it is one.

@@ -103,17 +103,18 @@ class HostNetwork {
   Status attach_to_shared_interface(const NetworkState& state);
   Status create_network(const NetworkState& state, NetworkRecord record);
   Status choose_vm_addresses(const NetworkState& state);
-  Status attach_tap();
-  Status make_tap();
+  Status attach_tap(const NetworkState& state);
+  Status make_tap(const NetworkState& state);
   VmRecord vm_record() const;
   Status forget_earlier_owners();
   void forget_own_connections();
   Status join_bridge();
   Status make_link();
-  Status attach_macvtap(const Link& lower);
+  Status attach_macvtap(const NetworkState& state, const Link& lower);
   Status install_vm_rules();
   Status update_tables(Guards guards);
-  Status enable_uplinks();
+  // True where more is noted of the host's settings, so that the tables guard more.
+  Result<bool> enable_uplinks();
   void warn_of_switched_off(const std::vector<std::string>& switched_on);
   // Why a keeper that follows events has no lock: it tries again, or leaves it at that.
   enum class NoLock { kHeldByAnother, kNotNeeded };

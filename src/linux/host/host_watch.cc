@@ -2,8 +2,10 @@
 // uses, and the MAC of a device that the VM holds itself.
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <set>
 
 #include <linux/netconf.h>
@@ -12,6 +14,7 @@
 #include "base/log.h"
 #include "linux/host/host_network.h"
 #include "linux/netlink/links.h"
+#include "linux/netlink/packet_filter.h"
 #include "linux/netlink/routes.h"
 
 namespace vmnet {
@@ -20,25 +23,39 @@ namespace {
 enum class SwitchEvent { kNone, kOn, kOff };
 
 // Whether an RTM_NEWNETCONF event (linux/netconf.h) says that something was switched off, or on for
-// the whole host. It then has the device and one setting, or none where the setting is
-// force_forwarding (Linux 6.17): that may be either. That of a new device has all settings. That of
-// a single device switched on is nothing to follow, and mostly our own doing.
+// the whole host. It has the device and one setting, or none where the setting is
+// force_forwarding (Linux 6.17): that may be either. That of a single device switched on is nothing
+// to follow, and mostly our own doing.
 SwitchEvent parse_switch_event(const nlmsghdr* message) {
   int device = 0;
   int value = 0;
-  int settings = 0;
   for_each_attribute(message, sizeof(netconfmsg), [&](const nlattr* attribute) {
     const auto number = static_cast<int>(mnl_attr_get_u32(attribute));
     if (mnl_attr_get_type(attribute) == NETCONFA_IFINDEX) {
       device = number;
     } else {
       value = number;
-      settings++;
     }
   });
-  if (settings > 1) return SwitchEvent::kNone;
   if (value == 0) return SwitchEvent::kOff;
   return device < 0 ? SwitchEvent::kOn : SwitchEvent::kNone;
+}
+
+// What is looked at: new routes to machines, and single settings, with a device or without one. A
+// new device tells all its settings, for each protocol, which need wake nobody.
+std::array<sock_filter, 10> switch_and_route_filter() {
+  constexpr size_t kAttribute = sizeof(nlattr) + sizeof(uint32_t);
+  constexpr size_t kDeviceAlone = NLMSG_LENGTH(NLMSG_ALIGN(sizeof(netconfmsg))) + kAttribute;
+  return {bpf_load(BPF_H, offsetof(nlmsghdr, nlmsg_type)),
+          bpf_if_equal(htons(RTM_NEWNETCONF), 0, 3),
+          bpf_load(BPF_W, offsetof(nlmsghdr, nlmsg_len)),
+          bpf_if_equal(htonl(kDeviceAlone), 4, 0),
+          bpf_if_equal(htonl(kDeviceAlone + kAttribute), 3, 4),
+          bpf_skip_unless(htons(RTM_NEWROUTE), 3),
+          bpf_load(BPF_B, sizeof(nlmsghdr) + offsetof(rtmsg, rtm_type)),
+          bpf_skip_unless(RTN_UNICAST, 1),
+          bpf_answer(~0U),
+          bpf_answer(0)};
 }
 
 }  // namespace
@@ -49,6 +66,9 @@ Status HostNetwork::watch() {
   if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
   auto events = NetlinkSocket::open(NETLINK_ROUTE);
   if (!events) return pass(events);
+  if (attach_filter(events->fd(), switch_and_route_filter()) != 0) {
+    return fail_errno("cannot filter route events", errno);
+  }
   for (int group :
        {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF}) {
     if (auto joined = events->join_group(group); !joined) return joined;
@@ -176,8 +196,10 @@ bool HostNetwork::follow_routes(int cancel_fd) {
   auto state = read_network_state(netlink_);
   // The worker has ended meanwhile, and another helper has cleaned up after it.
   if (state && find_link(state->links, bridge_) == nullptr) return true;
-  if (auto enabled = enable_uplinks(); !enabled) {
-    log_warn("network", "cannot follow the host's routes: {}", enabled.error().message);
+  auto enabled = enable_uplinks();
+  Status followed = enabled ? update_tables(Guards::kTake) : Status(pass(enabled));
+  if (!followed) {
+    log_warn("network", "cannot follow the host's routes: {}", followed.error().message);
   }
   return true;
 }

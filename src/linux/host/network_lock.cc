@@ -5,14 +5,13 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <poll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "linux/nft/batch.h"
+#include "linux/nft/tables.h"
 
 namespace vmnet {
 namespace {
@@ -35,12 +34,8 @@ std::chrono::nanoseconds random_pause() {
 }
 
 bool table_exists(NetlinkSocket& socket) {
-  NetlinkMessage message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE, NLM_F_ACK);
-  auto* header = message.add_family_header<nfgenmsg>();
-  header->nfgen_family = static_cast<uint8_t>(NftFamily::kInet);
-  header->version = NFNETLINK_V0;
-  message.put_string(NFTA_TABLE_NAME, kLockTable);
-  return socket.query(message, "cannot look for the lock", [](const nlmsghdr*) {}).has_value();
+  auto found = find_table(socket, NftFamily::kInet, kLockTable);
+  return found && *found;
 }
 
 }  // namespace

@@ -192,23 +192,22 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netf
       continue;
     }
     log_debug("network", "removing {}, which has no VM", link.name);
-    if (auto removed = remove_network(netlink, netfilter, *state, link); !removed) return pass(removed);
+    if (auto removed = remove_network(netlink, netfilter, *state, link); !removed)
+      return pass(removed);
     changed = true;
   }
   return changed ? read_network_state(netlink) : state;
 }
 
-Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+Result<std::string> choose_device_name(const NetworkState& state, NetlinkSocket& netfilter,
                                        std::string_view prefix) {
   constexpr int kMaxDevices = 10000;
-  auto links = list_links(netlink);
-  if (!links) return pass(links);
   auto tables = list_tables(netfilter, kOwnPrefix);
   if (!tables) return pass(tables);
   for (int number = 0; number < kMaxDevices; number++) {
     std::string name = fmt::format("{}{}", prefix, number);
     bool has_table = std::ranges::find(*tables, name, &ExistingTable::name) != tables->end();
-    if (find_link(*links, name) == nullptr && !has_table) return name;
+    if (find_link(state.links, name) == nullptr && !has_table) return name;
   }
   return fail(
       fmt::format("no free device name: {}0 to {}{} exist", prefix, prefix, kMaxDevices - 1));

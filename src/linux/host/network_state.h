@@ -45,7 +45,7 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netf
 
 // The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that
 // is ending has lost its device before its rules.
-Result<std::string> choose_device_name(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+Result<std::string> choose_device_name(const NetworkState& state, NetlinkSocket& netfilter,
                                        std::string_view prefix);
 
 // Removes a bridge of ours that has no VM. What it remembers of the host's settings is restored, or

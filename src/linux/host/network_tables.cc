@@ -165,15 +165,12 @@ Status update_network_tables(NetlinkSocket& netfilter, const NetworkState& state
 }
 
 Result<TablesSeen> look_at_tables(NetlinkSocket& netfilter, Mode mode, std::string_view bridge) {
-  auto tables = list_tables(netfilter, kOwnPrefix);
-  if (!tables) return pass(tables);
   TablesSeen seen{.network = true, .guard = true};
-  for (const NetworkTable& wanted : network_tables({.mode = mode, .bridge = std::string(bridge)})) {
-    const auto* existing = find_table(*tables, wanted.table.family(), wanted.table.name());
-    if (existing == nullptr) (wanted.owned ? seen.guard : seen.network) = false;
-    if (existing != nullptr && wanted.owned) {
-      seen.own_guard = existing->owned && existing->owner == netfilter.port_id();
-    }
+  for (const NetworkTable& wanted : empty_network_tables(mode, bridge)) {
+    auto existing = find_table(netfilter, wanted.table.family(), wanted.table.name());
+    if (!existing) return pass(existing);
+    if (!*existing) (wanted.owned ? seen.guard : seen.network) = false;
+    if (*existing && wanted.owned) seen.own_guard = (*existing)->owner == netfilter.port_id();
   }
   return seen;
 }

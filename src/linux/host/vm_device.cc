@@ -72,8 +72,8 @@ Mac HostNetwork::device_mac() const {
 }
 
 // The rules are there before the first frame can be.
-Status HostNetwork::attach_tap() {
-  if (auto made = make_tap(); !made) return made;
+Status HostNetwork::attach_tap(const NetworkState& state) {
+  if (auto made = make_tap(state); !made) return made;
   if (auto installed = install_vm_rules(); !installed) return installed;
   // Watched first: another keeper's guard may be released at any moment.
   if (auto watched = watch_tables(); !watched) return watched;
@@ -81,8 +81,8 @@ Status HostNetwork::attach_tap() {
   return is_isolated() ? make_link() : join_bridge();
 }
 
-Status HostNetwork::make_tap() {
-  auto name = choose_device_name(netlink_, *netfilter_, kTapPrefix);
+Status HostNetwork::make_tap(const NetworkState& state) {
+  auto name = choose_device_name(state, *netfilter_, kTapPrefix);
   if (!name) return pass(name);
   auto tap = create_tap(*name, device_mac(), offload_of(config_));
   if (!tap) return pass(tap);

@@ -121,13 +121,16 @@ Status add_addresses(NetlinkSocket& netlink, std::vector<UsedSubnet>& used) {
       [&used, before] { used.resize(before); });
 }
 
+constexpr int kHalfOfAll = 1;
 constexpr int kLongestPrefix = 128;
 
-// The devices of all routes that lead out and have no longer prefix.
+// The devices of all routes that lead out and have no longer prefix, those of default routes first.
 Status add_uplinks(NetlinkSocket& netlink, int longest, Uplinks& uplinks) {
   for (int family : {AF_INET, AF_INET6}) {
     auto routes = list_routes(netlink, static_cast<uint8_t>(family));
     if (!routes) return pass(routes);
+    std::ranges::stable_partition(
+        *routes, [](const Route& route) { return route.destination_length <= kHalfOfAll; });
     std::vector<int>& devices = family == AF_INET ? uplinks.ipv4 : uplinks.ipv6;
     for (const Route& route : *routes) {
       if (!leads_out(route) || route.destination_length > longest) continue;
@@ -155,14 +158,12 @@ Result<std::vector<UsedSubnet>> list_used_subnets(NetlinkSocket& netlink) {
 }
 
 Result<Uplinks> list_uplinks(NetlinkSocket& netlink) {
-  auto uplinks = list_default_uplinks(netlink);
-  if (!uplinks) return uplinks;
-  if (auto added = add_uplinks(netlink, kLongestPrefix, *uplinks); !added) return pass(added);
+  Uplinks uplinks;
+  if (auto added = add_uplinks(netlink, kLongestPrefix, uplinks); !added) return pass(added);
   return uplinks;
 }
 
 Result<Uplinks> list_default_uplinks(NetlinkSocket& netlink) {
-  constexpr int kHalfOfAll = 1;
   Uplinks uplinks;
   if (auto added = add_uplinks(netlink, kHalfOfAll, uplinks); !added) return pass(added);
   return uplinks;

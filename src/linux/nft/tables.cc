@@ -1,6 +1,7 @@
 #include "linux/nft/tables.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -70,6 +71,18 @@ Result<std::vector<ExistingTable>> list_tables(NetlinkSocket& netfilter, std::st
       [&tables] { tables.clear(); });
   if (!listed) return pass(listed);
   return tables;
+}
+
+Result<std::optional<ExistingTable>> find_table(NetlinkSocket& netfilter, NftFamily family,
+                                                std::string_view name) {
+  std::optional<ExistingTable> table;
+  NetlinkMessage message(nft(NFT_MSG_GETTABLE), NLM_F_ACK);
+  put_family(message, family);
+  message.put_string(NFTA_TABLE_NAME, name);
+  auto found = netfilter.query(message, fmt::format("cannot look for nftables table {}", name),
+                               [&table](const nlmsghdr* answer) { table = parse_table(answer); });
+  if (!found && found.error().os_errno != ENOENT) return pass(found);
+  return table;
 }
 
 const ExistingTable* find_table(const std::vector<ExistingTable>& tables, NftFamily family,

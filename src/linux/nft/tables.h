@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,10 @@ struct ExistingTable {
 
 // Those whose name begins so.
 Result<std::vector<ExistingTable>> list_tables(NetlinkSocket& netfilter, std::string_view prefix);
+
+// That table alone; nullopt where there is none.
+Result<std::optional<ExistingTable>> find_table(NetlinkSocket& netfilter, NftFamily family,
+                                                std::string_view name);
 
 // nullptr where there is none.
 const ExistingTable* find_table(const std::vector<ExistingTable>& tables, NftFamily family,

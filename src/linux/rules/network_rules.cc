@@ -76,8 +76,7 @@ NftChain& rule_ports(NftTable& table, const NetworkRules& rules, const VmAddress
   return ports;
 }
 
-NftTable bridge_table(const NetworkRules& rules) {
-  NftTable table(NftFamily::kBridge, rules.bridge);
+void rule_bridge(NftTable& table, const NetworkRules& rules) {
   const VmAddresses vms = addresses_of(rules);
   NftChain& ports = rule_ports(table, rules, vms);
   // Where an address is ARP says, not the frame that carries it.
@@ -113,13 +112,6 @@ NftTable bridge_table(const NetworkRules& rules) {
         .is(kIifGroup, rules.port_group)
         .drop();
   }
-  return table;
-}
-
-NftTable users_bridge_table(const NetworkRules& rules) {
-  NftTable table(NftFamily::kBridge, fmt::format("vmnet-on-{}", rules.bridge));
-  rule_ports(table, rules, addresses_of(rules)).rule().clear_mark_bits(kAllMarks);
-  return table;
 }
 
 // Forwarding was switched on for our VMs: the host is a router for nobody else.
@@ -190,21 +182,12 @@ void rule_masquerade(NftTable& table, const NetworkRules& rules) {
   postrouting.rule().is(kIifGroup, rules.links_group).is_not(kOifName, kOurDevices).masquerade();
 }
 
-NftTable routing_table(const NetworkRules& rules) {
-  NftTable table(NftFamily::kInet, rules.bridge);
+void rule_routing(NftTable& table, const NetworkRules& rules) {
   const bool shared = rules.mode == Mode::kShared;
   NftChain& from_vms = rule_forward(table, rules);
   if (shared) bound_next_hops(table, from_vms);
   if (rules.subnet) rule_input(table, rules);
   if (shared) rule_masquerade(table, rules);
-  return table;
-}
-
-NftTable guard_table(const NetworkRules& rules) {
-  NftTable table(NftFamily::kInet, rules.bridge + std::string(kGuardSuffix));
-  rule_forward(table, rules);
-  if (rules.mode == Mode::kShared) rule_masquerade(table, rules);
-  return table;
 }
 
 }  // namespace
@@ -218,11 +201,25 @@ Status check_uplinks(const GuardedForwarding& guarded) {
       fmt::format("the host has {} uplinks, at most {} are supported", count, kMaxGuardedUplinks));
 }
 
+std::vector<NetworkTable> empty_network_tables(Mode mode, std::string_view bridge) {
+  if (mode == Mode::kBridged) return {{{NftFamily::kBridge, fmt::format("vmnet-on-{}", bridge)}}};
+  return {{{NftFamily::kBridge, bridge}},
+          {{NftFamily::kInet, bridge}},
+          {{NftFamily::kInet, fmt::format("{}{}", bridge, kGuardSuffix)}, true}};
+}
+
 std::vector<NetworkTable> network_tables(const NetworkRules& rules) {
-  if (rules.mode == Mode::kBridged) return {{.table = users_bridge_table(rules)}};
-  return {{.table = bridge_table(rules)},
-          {.table = routing_table(rules)},
-          {.table = guard_table(rules), .owned = true}};
+  auto tables = empty_network_tables(rules.mode, rules.bridge);
+  if (rules.mode == Mode::kBridged) {
+    rule_ports(tables[0].table, rules, addresses_of(rules)).rule().clear_mark_bits(kAllMarks);
+    return tables;
+  }
+  rule_bridge(tables[0].table, rules);
+  rule_routing(tables[1].table, rules);
+  NftTable& guard = tables[2].table;
+  rule_forward(guard, rules);
+  if (rules.mode == Mode::kShared) rule_masquerade(guard, rules);
+  return tables;
 }
 
 }  // namespace vmnet

@@ -60,6 +60,9 @@ struct NetworkTable {
 
 bool is_guard_name(std::string_view table);
 
+// Of a network with that bridge, without what is in them.
+std::vector<NetworkTable> empty_network_tables(Mode mode, std::string_view bridge);
+
 // Of a bridge of the user's there is but one: our VMs keep their MACs from each other.
 std::vector<NetworkTable> network_tables(const NetworkRules& rules);
 
