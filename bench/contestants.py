@@ -116,8 +116,13 @@ class RawCable:
         bridge = json.loads(host.run("ip", "-j", "link", "show", route["dev"]).stdout)[0]
         self.host_mac = bridge["address"]
         host.ip(f"neigh replace {guest4} lladdr {mac} dev {route['dev']} nud permanent")
+        self.neighbour = f"{guest4} dev {route['dev']}"
         # The bridge learns the port from a first frame.
         vm.send(bytes.fromhex("ffffffffffff" + mac.replace(":", "") + "88b5") + bytes(46))
+
+    def forget(self):
+        """The next VM may have the address."""
+        self.host.ip(f"neigh del {self.neighbour}")
 
 
 def numbered_mac(number):

@@ -20,7 +20,8 @@ namespace {
 constexpr size_t kBatch = 64;
 
 Status run(const std::string& name, int vm_fd) {
-  auto tap = create_tap(name, TapOffload::kOff);
+  constexpr Mac kMac{{0xfe, 0x54, 0x00, 0xbe, 0x00, 0x01}};
+  auto tap = create_tap(name, kMac, TapOffload::kOff);
   if (!tap) return pass(tap);
   raise_buffers(vm_fd);
   DirectionStats to_vm_stats;

@@ -144,7 +144,7 @@ def run_pair(receiver, sender, seconds):
 
 def small_frames(cable, way, seconds):
     """The rate of 64-byte frames through a RawCable: no stand-in VM between, so that the contestant
-    is the limit. `way`: vm, from the VM; device, to it, straight from the device's queue; flood or
+    is the limit. `way`: vm, from the VM; flows, from it as many flows; device, to it, straight from the device's queue; flood or
     flood-segments, to it, from a UDP program."""
     fd = cable.vm.fileno()
     pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
@@ -157,11 +157,12 @@ def small_frames(cable, way, seconds):
                                 pass_fds=(fd,), **pipes)
 
     before = cpu_seconds(cable.pids)
-    receiver = in_host("sink", seconds) if way == "vm" else as_vm("sink-socket", fd, seconds)
+    to_host = {"vm": "flood-socket", "flows": "flood-flows"}.get(way)
+    receiver = in_host("sink", seconds) if to_host else as_vm("sink-socket", fd, seconds)
     time.sleep(0.1)
     length = seconds + 0.2
-    if way == "vm":
-        sender = as_vm("flood-socket", fd, length, cable.host_mac, cable.mac, cable.host4,
+    if to_host:
+        sender = as_vm(to_host, fd, length, cable.host_mac, cable.mac, cable.host4,
                        cable.guest4)
     elif way == "device":
         sender = in_host("flood-device", cable.device, length, cable.mac, cable.host_mac,

@@ -151,4 +151,5 @@ def run_all(run):
         for contestant in contestants:
             contestant.stop()
     real_vm.run_phase(run)
+    scaling.run_beside_phase(run, scaling.BESIDE_SIZES)
     scaling.run_phase(run, (1, 8) if run.quick else (1, 2, 4, 8, 16, 32, 64))

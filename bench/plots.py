@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 
 import matplotlib  # noqa: E402
-from results import GBPS, HELPER_CPU, TO_HOST, TO_VM, Results  # noqa: E402
+from results import BESIDE, GBPS, HELPER_CPU, TO_HOST, TO_VM, Results  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
@@ -75,6 +75,32 @@ def scaling(results, path):
     pyplot.close(figure)
 
 
+def beside(results, path):
+    """What one VM costs, over the number of the others in its network."""
+    rows = {int(re.search(r"\d+", name)[0]): name for name in results.samples.get(BESIDE, {})}
+    if len(rows) < 2:
+        return
+    figure, panels = pyplot.subplots(1, 3, figsize=(11, 3.4))
+    for axes, title, metrics in (
+            (panels[0], "64-byte frame VM→host, CPU µs", ("helper_cpu_us_per_frame",)),
+            (panels[1], "round trip, median µs", ("p50_us",)),
+            (panels[2], "a start and an end, ms", ("start_ms", "end_ms"))):
+        for metric, color in zip(metrics, (OURS, OTHERS)):
+            points = [(size, results.spread(BESIDE, name, metric))
+                      for size, name in sorted(rows.items())]
+            axes.plot(*zip(*[(size, spread.median) for size, spread in points if spread]),
+                      marker="o", color=color, label=metric.removesuffix("_ms"))
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(sorted(rows))
+        axes.set_xlabel("other VMs")
+        axes.set_title(title, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[2].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     results = Results(json.loads((folder / "results.json").read_text())["samples"])
@@ -86,6 +112,7 @@ def main():
     bars(results, "round trip, idle", "p50_us", "Round trip, idle, median", "µs",
          folder / "round-trip.png")
     scaling(results, folder / "scaling.png")
+    beside(results, folder / "scaling-beside.png")
 
 
 if __name__ == "__main__":

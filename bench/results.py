@@ -51,6 +51,8 @@ class Target:
 
 TO_HOST, TO_VM = "tcp vm→host", "tcp host→vm"
 GBPS, HELPER_CPU = "gbps", "helper_cpu_s_per_gb"
+BESIDE, BESIDE_NAME = "scaling, one VM beside others", "beside {} VMs"
+ALONE, BESIDE_63 = BESIDE_NAME.format(0), BESIDE_NAME.format(63)
 
 TARGETS = (
     Target("TCP, VM without offload, VM→host, to the one-frame loop", TO_HOST, GBPS,
@@ -81,6 +83,12 @@ TARGETS = (
            "frames_per_s", "ours", "one-frame loop", 1.3, 2),
     Target("64-byte frames a second, host→VM, to the one-frame loop", "64-byte frames host→vm",
            "frames_per_s", "ours", "one-frame loop", 1.3, 2),
+    Target("helper CPU a 64-byte frame VM→host, beside 63 VMs to beside none", BESIDE,
+           "helper_cpu_us_per_frame", BESIDE_63, ALONE, 1.2, 1.05, True),
+    Target("round trip p50, beside 63 VMs to beside none", BESIDE, "p50_us", BESIDE_63, ALONE,
+           1.2, 1.05, True),
+    Target("start, beside 63 VMs to beside none", BESIDE, "start_ms", BESIDE_63, ALONE,
+           1.3, 1.1, True),
 )
 
 
@@ -154,7 +162,8 @@ COLUMNS = ((GBPS, "Gbit/s", 2), (HELPER_CPU, "helper CPU s/GB", 2),
            ("drops", "drops", 0), ("frames_per_s", "frames/s", 0), ("sent_per_s", "sent/s", 0),
            ("helper_cpu_us_per_frame", "helper CPU µs/frame", 2),
            ("p50_us", "p50 µs", 0), ("p99_us", "p99 µs", 0), ("lost", "lost", 0),
-           ("start_ms", "start ms", 1), ("memory_mib", "resident MiB", 1))
+           ("start_ms", "start ms", 1),
+           ("end_ms", "end ms", 1), ("memory_mib", "resident MiB", 1))
 
 
 def measurement_table(results, measurement):

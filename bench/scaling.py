@@ -1,12 +1,16 @@
 """1 to 64 VMs on one host: what all of them carry together, and what a start costs beside them."""
 
 import statistics
+import subprocess
+import time
 
 import measurements
-from contestants import Guest, Loop, make_host
+from contestants import TOOLS, Guest, Loop, Ours, make_host
 from measurements import many_clients, resident_mib, serve, start_helper
+from results import BESIDE, BESIDE_NAME
 
 TITLE = "scaling, {} VMs, tcp vm→host"
+BESIDE_SIZES = (0, 7, 31, 63)
 
 
 class Group:
@@ -88,6 +92,59 @@ class LoopGroup(Group):
     def close(self):
         self.loop.close_others()
         self.host.close()
+
+
+class Beside:
+    """One VM at a time beside others of its network, which are there and do nothing."""
+
+    def __init__(self):
+        self.ours = Ours("ours", "beside")
+        self.ours.host = make_host("beside")
+        self.ours.host.start(TOOLS / "round-trip", "echo", stdout=subprocess.DEVNULL,
+                             stdin=subprocess.DEVNULL)
+        self.others = []
+
+    def grow(self, size):
+        while len(self.others) < size:
+            self.others.append(start_helper(self.ours.host))
+
+    def sample(self, seconds):
+        """What one VM's frame, round trip, start and end cost."""
+        start = start_helper(self.ours.host)
+        self.ours.host4 = start.json["vmnet_start_address"]
+        begin = time.monotonic()
+        start.stop()
+        metrics = {"start_ms": start.milliseconds, "end_ms": (time.monotonic() - begin) * 1000}
+        try:
+            self.ours.guest = self.ours.another()[0]
+            metrics |= measurements.round_trip(self.ours, seconds / 2)
+            self.ours.close_others()
+            cable = self.ours.raw_cable()
+            time.sleep(0.3)  # until the others have seen who went
+            metrics |= measurements.small_frames(cable, "flows", seconds / 2)
+            cable.forget()
+            return metrics
+        finally:
+            self.ours.close_others()
+
+    def close(self):
+        for start in self.others:
+            start.stop()
+        self.ours.host.close()
+
+
+def run_beside_phase(run, sizes):
+    if not run.wants(BESIDE):
+        return
+    run.say(f"== {BESIDE}")
+    beside = Beside()
+    try:
+        for size in sizes:
+            beside.grow(size)
+            for _ in range(run.rounds):
+                run.take(BESIDE, BESIDE_NAME.format(size), lambda: beside.sample(run.seconds))
+    finally:
+        beside.close()
 
 
 def run_phase(run, sizes):

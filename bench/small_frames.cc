@@ -3,6 +3,8 @@
 //
 //   small-frames flood-socket FD SECONDS TO-MAC FROM-MAC TO-IP FROM-IP
 //       as a VM, into its socket
+//   small-frames flood-flows FD SECONDS TO-MAC FROM-MAC TO-IP FROM-IP
+//       the same, each frame of a batch from a port of its own, so that none can be joined
 //   small-frames flood-device NAME SECONDS TO-MAC FROM-MAC TO-IP FROM-IP
 //       as a network card, straight into the device's queue: what pktgen would do
 //   small-frames flood IP SECONDS, flood-segments IP SECONDS
@@ -120,7 +122,7 @@ Ipv4 ipv4_of(const char* text) {
 }
 
 // A VM's UDP frame: `words` are its MAC and IP addresses.
-std::vector<uint8_t> udp_frame(char** words) {
+std::vector<uint8_t> udp_frame(char** words, uint16_t source_port) {
   std::vector<uint8_t> frame(kFrame);
   const Ipv4 to = ipv4_of(words[2]);
   const Ipv4 from = ipv4_of(words[3]);
@@ -138,7 +140,7 @@ std::vector<uint8_t> udp_frame(char** words) {
               .destination = to},
              packet);
   MutableBytes udp = packet.subspan(Ipv4Header::kMinSize);
-  write_udp({.source_port = kPort,
+  write_udp({.source_port = source_port,
              .destination_port = kPort,
              .length = static_cast<uint16_t>(udp.size())},
             udp);
@@ -147,10 +149,13 @@ std::vector<uint8_t> udp_frame(char** words) {
   return frame;
 }
 
-int flood_frames(int fd, const char* seconds, char** addresses) {
+int flood_frames(int fd, const char* seconds, char** addresses, uint16_t flows = 1) {
   Batch batch(kFrame);
-  const std::vector<uint8_t> frame = udp_frame(addresses);
-  for (const iovec& part : batch.parts) std::memcpy(part.iov_base, frame.data(), kFrame);
+  for (uint16_t i = 0; i < kBatch; i++) {
+    const std::vector<uint8_t> frame =
+        udp_frame(addresses, static_cast<uint16_t>(kPort + i % flows));
+    std::memcpy(batch.parts[i].iov_base, frame.data(), kFrame);
+  }
   return flood(fd, batch, seconds_of(seconds));
 }
 
@@ -194,6 +199,9 @@ int flood_segments(const char* address, const char* seconds) {
 int run(std::string_view mode, int count, char** words) {
   if (mode == "flood-socket" && count == 6) {
     return flood_frames(descriptor_of(words[0]), words[1], words + 2);
+  }
+  if (mode == "flood-flows" && count == 6) {
+    return flood_frames(descriptor_of(words[0]), words[1], words + 2, kBatch);
   }
   if (mode == "flood-device" && count == 6) {
     return flood_frames(device_socket(words[0]), words[1], words + 2);
