@@ -10,7 +10,9 @@ import os
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
+import time
 
 from support.helper import CLONE_NEWNET, LIBC, Helper, descendants
 from support.lab import REPOSITORY, Namespace, end
@@ -247,6 +249,25 @@ class Ours(Contestant):
         if self.helper:
             self.helper.__exit__()
         super().stop()
+
+
+class OursCaptured(Ours):
+    """vmnet-helper --capture, to a file in memory that is emptied all the time."""
+
+    def start_helper(self, namespace):
+        file, path = tempfile.mkstemp(dir="/dev/shm")
+        os.close(file)
+        helper = Helper(namespace, "--stats-interval", "1", "--capture", path, "--capture-size",
+                        "1000000", *self.options, program=self.program).ready()
+        threading.Thread(target=self.keep_empty, args=(helper, path), daemon=True).start()
+        return helper
+
+    @staticmethod
+    def keep_empty(helper, path):
+        while helper.process.poll() is None:
+            time.sleep(0.1)
+            os.truncate(path, 0)
+        os.unlink(path)
 
 
 class OursNative(Ours):

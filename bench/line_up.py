@@ -1,6 +1,6 @@
 """Who takes part, in the order of the tables."""
 
-from contestants import OFFLOAD, Loop, Ours, OursNative, PlainTap, Veth, VethWithOffload
+from contestants import OFFLOAD, Loop, Ours, OursCaptured, OursNative, PlainTap, Veth, VethWithOffload
 from user_mode import Gvproxy, Passt, Slirp4netns
 
 
@@ -21,6 +21,7 @@ def all_contestants():
             Slirp4netns("slirp4netns", "slirp"),
             Gvproxy("gvproxy", "gv"),
             Ours("ours, offload", "oursoff", *OFFLOAD, offload=True),
+            OursCaptured("ours, capture", "capture"),
             OursNative("ours, native", "native", offload=True),
             PlainTap("plain TAP, TSO", "taptso", offload=True),
             VethWithOffload("veth, TSO", "vethtso")]

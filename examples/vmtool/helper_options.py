@@ -20,5 +20,7 @@ HELPER_OPTIONS = (
     ("--host-subnet-mask", "MASK", False, "mask of that address"),
     ("--network", "NAME", False, "named network"),
     ("--stats-interval", "SECONDS", False, "log counters every so many seconds"),
+    ("--capture", "FILE", False, "write the VM's frames to a file"),
+    ("--capture-size", "MB", False, "megabytes at which the capture ends"),
     ("--verbose", "", False, "log details too"),
 )

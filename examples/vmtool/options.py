@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from .helper_options import HELPER_OPTIONS
@@ -64,7 +65,8 @@ class Options(argparse.Namespace):
             if repeatable:
                 words += [f"{name}={word}" for word in given]
             elif value and given is not None:
-                words.append(f"{name}={given}")
+                # The helper runs in the machine's folder.
+                words.append(f"{name}={os.path.abspath(given) if value == 'FILE' else given}")
             elif not value and given:
                 words.append(name)
         return words

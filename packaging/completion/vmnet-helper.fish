@@ -20,6 +20,8 @@ complete -c vmnet-helper -l host-ip-address -x -d "host's address in that networ
 complete -c vmnet-helper -l host-subnet-mask -x -d "mask of that address"
 complete -c vmnet-helper -l network -x -d "named network"
 complete -c vmnet-helper -l stats-interval -x -d "log counters every so many seconds"
+complete -c vmnet-helper -l capture -r -F -d "write the VM's frames to a file"
+complete -c vmnet-helper -l capture-size -x -d "megabytes at which the capture ends"
 complete -c vmnet-helper -s v -l verbose -d "log details too"
 complete -c vmnet-helper -l list-shared-interfaces -d "print the names usable with --shared-interface"
 complete -c vmnet-helper -l version -d "print version and commit"

@@ -13,7 +13,7 @@ function __vmnet_run_command
         else if test "$words[$i]" = -- -a $i -lt (count $words)
             string join \n -- $words[(math $i + 1)..]
             return 0
-        else if contains -- "$words[$i]" --socket-type --interface-id -i --operation-mode --shared-interface --start-address --end-address --subnet-mask --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval
+        else if contains -- "$words[$i]" --socket-type --interface-id -i --operation-mode --shared-interface --start-address --end-address --subnet-mask --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval --capture --capture-size
             set value yes
         else if not string match -q -- '-*' "$words[$i]"
             string join \n -- $words[$i..]
@@ -44,6 +44,8 @@ complete -c vmnet-run -n __vmnet_run_options -l host-ip-address -x -d "host's ad
 complete -c vmnet-run -n __vmnet_run_options -l host-subnet-mask -x -d "mask of that address"
 complete -c vmnet-run -n __vmnet_run_options -l network -x -d "named network"
 complete -c vmnet-run -n __vmnet_run_options -l stats-interval -x -d "log counters every so many seconds"
+complete -c vmnet-run -n __vmnet_run_options -l capture -r -F -d "write the VM's frames to a file"
+complete -c vmnet-run -n __vmnet_run_options -l capture-size -x -d "megabytes at which the capture ends"
 complete -c vmnet-run -n __vmnet_run_options -s v -l verbose -d "log details too"
 complete -c vmnet-run -n __vmnet_run_options -l version -d "print version and commit"
 complete -c vmnet-run -n __vmnet_run_options -s h -l help -d "print help"

@@ -28,6 +28,9 @@ class Thread {
   // Runs `body`, which must not throw, in a new thread. Source: pthread_create(3).
   static Result<Thread> start(std::function<void()> body);
 
+  // Started, and not joined yet.
+  bool running() const { return running_; }
+
   // Waits for its end; does nothing where there is none, or a second time.
   void join();
 

@@ -60,11 +60,16 @@ DirectionCounts DirectionStats::counts() const {
           .slow = slow_.load(std::memory_order_relaxed)};
 }
 
-std::string stats_json(const DirectionCounts& host, const DirectionCounts& vm) {
+std::string stats_json(const DirectionCounts& host, const DirectionCounts& vm,
+                       const std::optional<CaptureCounts>& capture) {
   nlohmann::ordered_json json;
   json["time"] = local_time(std::chrono::system_clock::now());
   json["host"] = to_object(host);
   json["vm"] = to_object(vm);
+  if (capture) {
+    json["capture"] = {
+        {"packets", capture->packets}, {"bytes", capture->bytes}, {"drops", capture->drops}};
+  }
   return json.dump();
 }
 

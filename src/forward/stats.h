@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "forward/capture.h"
 #include "platform/endpoint.h"
 
 namespace vmnet {
@@ -39,7 +41,8 @@ class DirectionStats {
 
 // The time is the local one: the caller has run tzset() (a sandbox may hide the zone's file later).
 // {"time":"2026-11-23T10:00:00.000+01:00","host":{...},"vm":{...}}: `host` is host to VM, `vm` VM
-// to host. One line, no line end.
-std::string stats_json(const DirectionCounts& host, const DirectionCounts& vm);
+// to host; "capture":{...} too where there is one. One line, no line end.
+std::string stats_json(const DirectionCounts& host, const DirectionCounts& vm,
+                       const std::optional<CaptureCounts>& capture = {});
 
 }  // namespace vmnet

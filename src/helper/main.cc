@@ -15,14 +15,18 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "forward/capture.h"
+#include "forward/captured_vm_end.h"
 #include "forward/stream_socket.h"
 #include "forward/vm_socket.h"
 #include "helper/native_session.h"
+#include "helper/open_capture.h"
 #include "helper/open_vm_socket.h"
 #include "helper/options.h"
 #include "helper/process.h"
 #include "helper/session.h"
 #include "helper/usage_text.h"
+#include "helper/version.h"
 #include "platform/datagrams.h"
 #include "platform/host_interface.h"
 #include "platform/peer_watch.h"
@@ -163,8 +167,22 @@ Result<std::unique_ptr<VmEnd>> open_vm_end(VmSide& vm, uid_t permitted_uid, size
                : StreamSocket::connected(std::move(socket), max_frame, replies));
 }
 
+// Nothing without --capture.
+Result<std::unique_ptr<Capture>> start_capture(const Options& options, CaptureFile file,
+                                               const HostInterface& interface) {
+  if (!options.capture) return nullptr;
+  auto capture = Capture::create({.file = std::move(file.fd),
+                                  .name = options.capture->path,
+                                  .max_bytes = options.capture->max_bytes,
+                                  .application = fmt::format("vmnet-helper {}", kVersion),
+                                  .interface_name = interface.description().host_interface});
+  if (!capture) return pass(capture);
+  if (auto started = (*capture)->start_thread(); !started) return pass(started);
+  return capture;
+}
+
 Status forward(const Options& options, const StartContext& context, const RealUser& user, VmSide vm,
-               HostInterface& interface, int stop_fd) {
+               CaptureFile capture_file, HostInterface& interface, int stop_fd) {
   raise_buffers(vm.socket.get());
   const bool stream = vm.type == SocketType::kStream;
   const int socket_fd = vm.socket.get();
@@ -180,9 +198,15 @@ Status forward(const Options& options, const StartContext& context, const RealUs
   size_t max_frame = max_frame_size(options.network, interface.description().mtu);
   auto socket = open_vm_end(vm, user.uid, max_frame, to_vm_stats);
   if (!socket) return pass(socket);
-  SessionConfig config{
-      .network = options.network, .stats_interval = options.stats_interval, .stop_fd = stop_fd};
-  auto session = Session::create(config, interface, **socket, std::move(watch), to_vm_stats);
+  auto capture = start_capture(options, std::move(capture_file), interface);
+  if (!capture) return pass(capture);
+  std::unique_ptr<VmEnd> end = std::move(*socket);
+  if (*capture) end = std::make_unique<CapturedVmEnd>(std::move(end), **capture);
+  SessionConfig config{.network = options.network,
+                       .stats_interval = options.stats_interval,
+                       .stop_fd = stop_fd,
+                       .capture = capture->get()};
+  auto session = Session::create(config, interface, *end, std::move(watch), to_vm_stats);
   if (!session) return pass(session);
   if (auto started = (*session)->start_threads(); !started) return started;
   if (auto shown = show_vm_socket(socket_fd, vm, interface); !shown) return shown;
@@ -190,13 +214,13 @@ Status forward(const Options& options, const StartContext& context, const RealUs
 
   auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
   if (!printed) return printed;
-  SessionEnd end = (*session)->run();
-  if (end == SessionEnd::kVmGone) {
-    if (auto fault = (*socket)->client().fault; !fault.empty()) {
+  SessionEnd why = (*session)->run();
+  if (why == SessionEnd::kVmGone) {
+    if (auto fault = end->client().fault; !fault.empty()) {
       return fail("the VM's stream cannot be followed: " + fault);
     }
   }
-  return outcome(end);
+  return outcome(why);
 }
 
 // --tap: the kernel forwards, and the VM's socket carries the device to it and tells of its end.
@@ -216,6 +240,41 @@ Status serve_native(const StartContext& context, const RealUser& user, VmSide vm
   return outcome(session.run());
 }
 
+Result<CaptureFile> open_capture(const Options& options, const RealUser& user,
+                                 int start_directory) {
+  Result<CaptureFile> file;
+  if (!options.capture) return file;
+  auto opened = as_real_user(user, [&]() -> Status {
+    file = open_capture_file(options.capture->path, start_directory);
+    return file ? Status() : pass(file);
+  });
+  if (!opened) return pass(opened);
+  return file;
+}
+
+void discard_capture(const Options& options, const RealUser& user, int start_directory,
+                     const CaptureFile& file) {
+  if (!file.made) return;
+  (void)as_real_user(user, [&]() -> Status {
+    discard_capture_file(options.capture->path, start_directory, file);
+    return {};
+  });
+}
+
+// The VM's end, where it has not been handed down, and the host's.
+Result<std::unique_ptr<HostInterface>> start_ends(const Options& options, const RealUser& user,
+                                                  int start_directory, int capture, int stop_fd,
+                                                  VmSide& vm) {
+  if (!options.target.fd) {
+    auto placed = place_vm_side(options.target, user, start_directory);
+    if (!placed) return pass(placed);
+    vm = std::move(*placed);
+  }
+  const SocketFiles no_files;
+  return start_interface(options.network, user, vm.place ? vm.place->files : no_files,
+                         std::array{vm.socket.get(), capture}, stop_fd);
+}
+
 Status run_helper(const Options& options, const StartContext& context) {
   Result<VmSide> vm;
   // First: a descriptor of our own could have the number of one that was not handed down.
@@ -227,17 +286,18 @@ Status run_helper(const Options& options, const StartContext& context) {
   if (auto privileged = check_privilege(); !privileged) return privileged;
   auto user = find_real_user({.uid = context.sudo_uid, .gid = context.sudo_gid});
   if (!user) return pass(user);
-  if (!options.target.fd) {
-    vm = place_vm_side(options.target, *user, context.directory.get());
+  const int start_directory = context.directory.get();
+  auto capture = open_capture(options, *user, start_directory);
+  if (!capture) return pass(capture);
+  auto interface = start_ends(options, *user, start_directory, capture->fd.get(), stop->fd(), *vm);
+  if (!interface) {
+    discard_capture(options, *user, start_directory, *capture);
+    return pass(interface);
   }
-  if (!vm) return pass(vm);
-  const SocketFiles no_files;
-  auto interface = start_interface(options.network, *user, vm->place ? vm->place->files : no_files,
-                                   vm->socket.get(), stop->fd());
-  if (!interface) return pass(interface);
   Status result = options.network.hand_over_device
                       ? serve_native(context, *user, std::move(*vm), **interface, stop->fd())
-                      : forward(options, context, *user, std::move(*vm), **interface, stop->fd());
+                      : forward(options, context, *user, std::move(*vm), std::move(*capture),
+                                **interface, stop->fd());
   (*interface)->stop();
   return result;
 }

@@ -285,5 +285,14 @@ TEST(OptionErrors, TapAndWhatItExcludes) {
   expect_refused({{"--tap"}, "the VM's socket is missing"});
 }
 
+TEST(OptionErrors, OfACapture) {
+  expect_refused({with_fd({"--capture", ""}), "--capture '': the path is empty"});
+  expect_refused({with_fd({"--capture", "x", "--tap"}), "--capture 'x': not possible with --tap"});
+  expect_refused({with_fd({"--capture-size", "5"}), "--capture-size '5': only with --capture"});
+  for (const char* size : {"0", "-1", "1k", "", "1000001", "4294967297"}) {
+    expect_refused({with_fd({"--capture", "x", "--capture-size", size}), "--capture-size '"});
+  }
+}
+
 }  // namespace
 }  // namespace vmnet

@@ -33,6 +33,8 @@ enum class OptionId : int {
   kHostSubnetMask,
   kNetwork,
   kStatsInterval,
+  kCapture,
+  kCaptureSize,
   kVerbose,
   kListSharedInterfaces,
   kVersion,

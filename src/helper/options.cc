@@ -13,6 +13,10 @@ namespace {
 
 constexpr uint32_t kMaxStatsInterval = 7 * 24 * 3600;
 
+constexpr uint64_t kMegabyte = 1'000'000;
+constexpr uint32_t kDefaultCaptureSize = 1024;  // megabytes
+constexpr uint32_t kMaxCaptureSize = 1'000'000;
+
 // Options that only the other platform has.
 Status check_platform(const GivenOptions& given, Platform platform) {
   for (const OptionSpec& spec : option_table()) {
@@ -79,6 +83,28 @@ Result<std::optional<std::chrono::seconds>> parse_stats_interval(const GivenOpti
   return std::chrono::seconds(*seconds);
 }
 
+Result<std::optional<CaptureTarget>> parse_capture(const GivenOptions& given) {
+  const GivenOption* file = given.find(OptionId::kCapture);
+  const GivenOption* size = given.find(OptionId::kCaptureSize);
+  if (file == nullptr) {
+    if (size != nullptr) return refuse(*size, "only with --capture");
+    return std::nullopt;
+  }
+  if (file->value.empty()) return refuse_value(*file, "the path is empty");
+  if (given.has(OptionId::kTap)) {
+    return refuse(*file,
+                  "not possible with --tap, the kernel carries the frames "
+                  "(tcpdump -i DEVICE on the host sees them)");
+  }
+  auto megabytes = std::optional(kDefaultCaptureSize);
+  if (size != nullptr) megabytes = parse_unsigned<uint32_t>(size->value);
+  if (!megabytes || *megabytes == 0 || *megabytes > kMaxCaptureSize) {
+    return refuse_value(*size,
+                        fmt::format("not a number of megabytes from 1 to {}", kMaxCaptureSize));
+  }
+  return CaptureTarget{.path = std::string(file->value), .max_bytes = *megabytes * kMegabyte};
+}
+
 }  // namespace
 
 Result<Options> parse_options(std::span<const char* const> argv, Platform platform) {
@@ -116,6 +142,9 @@ Result<Options> parse_options(std::span<const char* const> argv, Platform platfo
   auto interval = parse_stats_interval(given);
   if (!interval) return pass(interval);
   options.stats_interval = *interval;
+  auto capture = parse_capture(given);
+  if (!capture) return pass(capture);
+  options.capture = std::move(*capture);
   return options;
 }
 

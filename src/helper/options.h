@@ -25,6 +25,12 @@ struct VmSocketTarget {
   std::string path;  // --socket: as given, not empty; may be relative to the start directory
 };
 
+// --capture and --capture-size.
+struct CaptureTarget {
+  std::string path;        // as given, not empty; may be relative to the start directory
+  uint64_t max_bytes = 0;  // of the file
+};
+
 enum class Action { kRun, kHelp, kVersion, kListSharedInterfaces };
 
 struct Options {
@@ -33,6 +39,7 @@ struct Options {
   VmSocketTarget target;
   NetworkConfig network;
   std::optional<std::chrono::seconds> stats_interval;  // nothing: no statistics
+  std::optional<CaptureTarget> capture;                // nothing: no capture
   std::vector<std::string> warnings;  // of options that have no effect, a line each
   bool verbose = false;
 };

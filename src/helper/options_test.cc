@@ -326,5 +326,16 @@ TEST(UsageText, VersionIsTwoLinesOfYaml) {
                                     "([0-9a-f]+|unknown)\n"));
 }
 
+TEST(Options, CaptureHasAFileAndASize) {
+  EXPECT_FALSE(parsed(with_fd({})).capture);
+  auto options = parsed(with_fd({"--capture", "vm.pcapng"}));
+  ASSERT_TRUE(options.capture);
+  EXPECT_EQ(options.capture->path, "vm.pcapng");
+  EXPECT_EQ(options.capture->max_bytes, 1'024'000'000U);
+  options = parsed(with_fd({"--capture=x", "--capture-size=5"}));
+  ASSERT_TRUE(options.capture);
+  EXPECT_EQ(options.capture->max_bytes, 5'000'000U);
+}
+
 }  // namespace
 }  // namespace vmnet

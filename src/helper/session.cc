@@ -143,7 +143,9 @@ void Session::print_stats_if_due() {
   *next_stats_ += *config_.stats_interval;
   // After a suspend: one line, not one for each interval missed.
   *next_stats_ = std::max(*next_stats_, Clock::now());
-  log_info("stats", "{}", stats_json(to_vm_stats_.counts(), to_host_stats_.counts()));
+  std::optional<CaptureCounts> capture;
+  if (config_.capture != nullptr) capture = config_.capture->counts();
+  log_info("stats", "{}", stats_json(to_vm_stats_.counts(), to_host_stats_.counts(), capture));
 }
 
 int Session::poll_timeout() const {

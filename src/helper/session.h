@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/thread.h"
+#include "forward/capture.h"
 #include "forward/client_monitor.h"
 #include "forward/forwarder.h"
 #include "forward/to_host.h"
@@ -27,7 +28,8 @@ namespace vmnet {
 struct SessionConfig {
   NetworkConfig network;
   std::optional<std::chrono::seconds> stats_interval;
-  int stop_fd = -1;  // readable: stop; SignalWatch
+  int stop_fd = -1;                  // readable: stop; SignalWatch
+  const Capture* capture = nullptr;  // whose counters are printed too; outlives the session
 };
 
 class Session {

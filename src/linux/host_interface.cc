@@ -164,9 +164,10 @@ Status check_privilege() {
 
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
-                                                       const SocketFiles& files, int vm_socket,
+                                                       const SocketFiles& files,
+                                                       std::span<const int> workers_own,
                                                        int stop_fd) {
-  auto start = start_keeper(config, user, files, vm_socket, stop_fd);
+  auto start = start_keeper(config, user, files, workers_own, stop_fd);
   if (!start) return pass(start);
   UniqueFd device = std::move(start->device);
   auto interface = std::make_unique<LinuxInterface>(std::move(*start), config);

@@ -215,7 +215,8 @@ Status check_privilege() {
 
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
-                                                       const SocketFiles& files, int /*vm_socket*/,
+                                                       const SocketFiles& files,
+                                                       std::span<const int> /*workers_own*/,
                                                        int /*stop_fd*/) {
   auto interface = start_with_files(config, user, files);
   if (!interface) MacosInterface::remove_files(files, {}, user);

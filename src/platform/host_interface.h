@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -63,13 +64,14 @@ Status check_privilege();
 
 // Makes the host side of `config`. Needs privilege: the one step that does. Called once, before
 // threads and before privileges are dropped. `files` are the VM socket's, of which there is only
-// the lock yet: whoever outlives the others removes them, also when this fails. `vm_socket` is the
-// VM's socket, which a process that stays privileged must not hold. An error leaves nothing changed
-// on the host. `stop_fd` readable before it is done: it gives up as soon as it can, with the error
-// ECANCELED.
+// the lock yet: whoever outlives the others removes them, also when this fails. `workers_own` are
+// descriptors that a process that stays privileged must not hold: the VM's socket, the capture's
+// file. An error leaves nothing changed on the host. `stop_fd` readable before it is done: it gives
+// up as soon as it can, with the error ECANCELED.
 Result<std::unique_ptr<HostInterface>> start_interface(const NetworkConfig& config,
                                                        const RealUser& user,
-                                                       const SocketFiles& files, int vm_socket,
+                                                       const SocketFiles& files,
+                                                       std::span<const int> workers_own,
                                                        int stop_fd);
 
 // The names usable with --shared-interface, sorted. Needs no privilege.

@@ -37,6 +37,12 @@ def test_what_the_helper_gets(monkeypatch):
     assert given.seed_dns() == []
 
 
+def test_a_file_is_meant_where_the_tool_was_started(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert f"--capture={tmp_path}/vm.pcapng" in parse("--capture", "vm.pcapng").helper_options(MACHINE)
+    assert "--capture=/x/y" in parse("--capture=/x/y").helper_options(MACHINE)
+
+
 def test_names_of_the_original_tool(monkeypatch):
     """Taken, and not in --help."""
     monkeypatch.setattr(options.sys, "platform", "linux")

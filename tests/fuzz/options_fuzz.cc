@@ -37,6 +37,7 @@ void check_options(const vmnet::Options& options) {
   require(options.target.fd.has_value() == options.target.path.empty());
   require(!options.target.fd || *options.target.fd >= 0);
   require(!options.stats_interval || options.stats_interval->count() > 0);
+  require(!options.capture || (!options.capture->path.empty() && options.capture->max_bytes > 0));
   const vmnet::NetworkConfig& network = options.network;
   bool bridged = network.mode == vmnet::Mode::kBridged;
   require(bridged != network.shared_interface.empty());

@@ -73,8 +73,8 @@ Result<StartReport> await_report(int channel, int stop_fd, UniqueFd& device) {
 
 // Becomes a process that the user cannot signal and that shares nothing with the worker but the
 // channel and standard error.
-Status leave_worker(int vm_socket) {
-  if (vm_socket >= 0) close(vm_socket);
+Status leave_worker(std::span<const int> workers_own) {
+  for (int fd : workers_own) close(fd);
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return fail_errno("cannot open /dev/null", errno);
   dup2(null, STDIN_FILENO);
@@ -234,7 +234,8 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
 }  // namespace
 
 Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& user,
-                                 const SocketFiles& files, int vm_socket, int stop_fd) {
+                                 const SocketFiles& files, std::span<const int> workers_own,
+                                 int stop_fd) {
   std::array<int, 2> channel{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel.data()) != 0) {
     return fail_errno("cannot make a socketpair", errno);
@@ -250,7 +251,7 @@ Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& us
   }
   if (start.keeper == 0) {
     start.channel.reset();
-    if (auto left = leave_worker(vm_socket); !left) {
+    if (auto left = leave_worker(workers_own); !left) {
       (void)send_report(keeper_end.get(), failure_report(left.error()), -1);
       _exit(1);
     }

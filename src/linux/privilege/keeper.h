@@ -8,6 +8,8 @@
 // ends when the keeper has; the keeper cleans up when the worker has.
 #pragma once
 
+#include <span>
+
 #include <sys/types.h>
 
 #include "base/result.h"
@@ -28,10 +30,11 @@ struct KeeperStart {
 
 // Forks the keeper and waits until it has made the interface, or failed, or until `stop_fd` is
 // readable: then the keeper gives up or undoes what it has made, and the error is ECANCELED.
-// Single-threaded. The keeper closes `vm_socket`, and removes `files` at the end, also when the
+// Single-threaded. The keeper closes `workers_own`, and removes `files` at the end, also when the
 // start fails.
 Result<KeeperStart> start_keeper(const NetworkConfig& config, const RealUser& user,
-                                 const SocketFiles& files, int vm_socket, int stop_fd);
+                                 const SocketFiles& files, std::span<const int> workers_own,
+                                 int stop_fd);
 
 // Tells the keeper of the VM socket's file, which it removes at the end.
 Status tell_keeper(int channel, const SocketFile& file);
