@@ -5,12 +5,16 @@
 #include <vector>
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/journal.h"
 
 namespace vmnet {
 namespace {
 
 bool debug_enabled = false;
+bool to_journal = false;
 
 constexpr size_t kMaxMessage = 2048;  // a line stays under PIPE_BUF (4096), so its write is atomic
 
@@ -39,11 +43,19 @@ void enable_debug_log() { debug_enabled = true; }
 
 bool debug_log_enabled() { return debug_enabled; }
 
+void tell_journal_priorities(const char* journal_stream) {
+  struct stat status{};
+  to_journal = journal_stream != nullptr && ::fstat(STDERR_FILENO, &status) == 0 &&
+               fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
+}
+
 void log_line(LogLevel level, std::string_view part, std::string_view message) {
   constexpr std::array<std::string_view, 4> kNames = {"DEBUG", "INFO", "WARN", "ERROR"};
+  constexpr std::array<std::string_view, 4> kPriorities = {"<7>", "<6>", "<4>", "<3>"};
   if (level == LogLevel::kDebug && !debug_enabled) return;
-  std::string line = fmt::format("{:<5} [{}] {}\n", kNames.at(static_cast<size_t>(level)), part,
-                                 escaped(message, kMaxMessage));
+  auto index = static_cast<size_t>(level);
+  std::string line = fmt::format("{}{:<5} [{}] {}\n", to_journal ? kPriorities.at(index) : "",
+                                 kNames.at(index), part, escaped(message, kMaxMessage));
   if (held.holders == 0) return write_line(line);
   if (held.lines.size() < kMaxHeldLines) held.lines.push_back(std::move(line));
 }

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/journal.h"
 #include "base/unique_fd.h"
 
 namespace vmnet {
@@ -40,6 +42,32 @@ std::string stderr_of(Action action) {
   testing::internal::CaptureStderr();
   action();
   return testing::internal::GetCapturedStderr();
+}
+
+TEST(Log, TellsTheJournalPrioritiesAndNobodyElse) {
+  auto write_all = [] {
+    log_info("tap", "one");
+    log_warn("tap", "two");
+    log_error("tap", "three");
+  };
+  const char* plain = "INFO  [tap] one\nWARN  [tap] two\nERROR [tap] three\n";
+  for (const char* other : {static_cast<const char*>(nullptr), "", "1:2", "x"}) {
+    EXPECT_EQ(stderr_of([&] {
+                tell_journal_priorities(other);
+                write_all();
+              }),
+              plain);
+  }
+  EXPECT_EQ(stderr_of([&] {
+              struct stat status{};
+              ASSERT_EQ(::fstat(STDERR_FILENO, &status), 0);
+              auto stream = fmt::format("{}:{}", status.st_dev, status.st_ino);
+              tell_journal_priorities(stream.c_str());
+              write_all();
+            }),
+            "<6>INFO  [tap] one\n<4>WARN  [tap] two\n<3>ERROR [tap] three\n");
+  tell_journal_priorities(nullptr);
+  EXPECT_EQ(stderr_of(write_all), plain);
 }
 
 TEST(Log, HeldLinesComeWhenTheLastHolderReleases) {

@@ -25,6 +25,7 @@
 #include "helper/options.h"
 #include "helper/process.h"
 #include "helper/session.h"
+#include "helper/start_line.h"
 #include "helper/usage_text.h"
 #include "helper/version.h"
 #include "platform/datagrams.h"
@@ -135,10 +136,10 @@ PeerWatch watch_peer(int socket) {
 Status outcome(SessionEnd end) {
   switch (end) {
     case SessionEnd::kStopped:
-      log_debug("helper", "stopped");
+      log_info("helper", "ended: told to stop");
       return {};
     case SessionEnd::kVmGone:
-      log_debug("helper", "the VM has gone");
+      log_info("helper", "ended: the VM has gone");
       return {};
     case SessionEnd::kInterfaceLost:
       break;
@@ -214,6 +215,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
 
   auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
   if (!printed) return printed;
+  log_info("helper", "{}", start_line(options, interface.description(), user.uid));
   SessionEnd why = (*session)->run();
   if (why == SessionEnd::kVmGone) {
     if (auto fault = end->client().fault; !fault.empty()) {
@@ -224,8 +226,8 @@ Status forward(const Options& options, const StartContext& context, const RealUs
 }
 
 // --tap: the kernel forwards, and the VM's socket carries the device to it and tells of its end.
-Status serve_native(const StartContext& context, const RealUser& user, VmSide vm,
-                    HostInterface& interface, int stop_fd) {
+Status serve_native(const Options& options, const StartContext& context, const RealUser& user,
+                    VmSide vm, HostInterface& interface, int stop_fd) {
   auto watch = watch_peer(vm.socket.get());
   auto entered = enter_user_and_directory(user, context, vm, interface);
   if (!entered) return entered;
@@ -236,6 +238,7 @@ Status serve_native(const StartContext& context, const RealUser& user, VmSide vm
 
   auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
   if (!printed) return printed;
+  log_info("helper", "{}", start_line(options, interface.description(), user.uid));
   if (auto handed = session.hand_over(); !handed) return handed;
   return outcome(session.run());
 }
@@ -294,10 +297,11 @@ Status run_helper(const Options& options, const StartContext& context) {
     discard_capture(options, *user, start_directory, *capture);
     return pass(interface);
   }
-  Status result = options.network.hand_over_device
-                      ? serve_native(context, *user, std::move(*vm), **interface, stop->fd())
-                      : forward(options, context, *user, std::move(*vm), std::move(*capture),
-                                **interface, stop->fd());
+  Status result =
+      options.network.hand_over_device
+          ? serve_native(options, context, *user, std::move(*vm), **interface, stop->fd())
+          : forward(options, context, *user, std::move(*vm), std::move(*capture), **interface,
+                    stop->fd());
   (*interface)->stop();
   return result;
 }

@@ -15,6 +15,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/journal.h"
 #include "platform/descriptors.h"
 
 // POSIX: declared by the program that wants it; glibc does all the same.
@@ -122,6 +123,7 @@ void clear_environment() {
 Result<StartContext> sanitise_process() {
   if (auto raised = raise_stack(); !raised) return pass(raised);
   if (auto opened = open_standard_descriptors(); !opened) return pass(opened);
+  tell_journal_priorities(getenv("JOURNAL_STREAM"));
   std::set_new_handler(end_without_memory);
   reset_signals();
   stop_timers();

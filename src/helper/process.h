@@ -17,7 +17,8 @@ struct StartContext {
 // First thing of all: the stack may grow, descriptors 0 to 2 are open, signals have their default
 // effect and are not blocked (SIGPIPE and SIGXFSZ are ignored), no timer of the parent runs, the
 // umask is 077, the working directory "/", no core is written, enough descriptors are allowed, the
-// environment is empty. From here on a process without memory says so and exits with status 1.
+// environment is empty, and the log knows whether it goes to the journal. From here on a process
+// without memory says so and exits with status 1.
 Result<StartContext> sanitise_process();
 
 // Closes every descriptor above 2 but `keep`, `keep_too` (-1: none).

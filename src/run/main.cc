@@ -1,12 +1,14 @@
 // vmnet-run: runs a VM's command with a network interface from vmnet-helper. Unprivileged.
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <span>
 #include <string>
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/journal.h"
 #include "base/log.h"
 #include "helper/usage_text.h"
 #include "platform/descriptors.h"
@@ -48,6 +50,7 @@ void warn_if_replaceable(const std::string& helper) {
 }
 
 int run(std::span<const char* const> argv) {
+  tell_journal_priorities(std::getenv("JOURNAL_STREAM"));
   if (auto cleaned = clean_descriptors(); !cleaned) return fail_with(cleaned.error());
   if (::getuid() != ::geteuid() || ::getgid() != ::getegid()) {
     return fail_with({.message = "must not be setuid or setgid: only vmnet-helper needs privilege",
