@@ -217,6 +217,7 @@ Status forward(const Options& options, const StartContext& context, const RealUs
   if (!printed) return printed;
   log_info("helper", "{}", start_line(options, interface.description(), user.uid));
   SessionEnd why = (*session)->run();
+  capture->reset();  // its last words come before ours
   if (why == SessionEnd::kVmGone) {
     if (auto fault = end->client().fault; !fault.empty()) {
       return fail("the VM's stream cannot be followed: " + fault);

@@ -69,6 +69,7 @@ def test_file(plug, file, way):
     guest.dhcp()
     guest.ping(INTERNET.web)
     guest.helper.stop()
+    assert "[capture]" in guest.helper.log_lines()[-2] and "ended: " in guest.helper.log_lines()[-1]
     status = file.lstat()
     owner = 0 if way is ROOT else ALICE
     assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner, 0o600)
