@@ -21,11 +21,15 @@ def test_peer(lab, host, folder):
                         "1", "--output", folder, *words, timeout=60,
                         env={**os.environ, "MPLCONFIGDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"})
         rows = json.loads((folder / "results.json").read_text())["rows"]
-        assert [row["direction"] for row in rows] == ["host to VM", "VM to VM", "VM to host"]
+        assert [row["direction"] for row in rows] == ["host-to-vm", "vm-to-vm", "vm-to-host"]
         assert all(row["samples"][0]["bits_per_second"] > 0 for row in rows)
         assert all(row["samples"][0]["processors"]["all"] > 0 for row in rows)
         text = (folder / "results.md").read_text()
-        assert text in done.stdout and "| a bridge | - | VM to VM | " in text
+        assert text in done.stdout and "| a bridge vm | shared | vm-to-vm | " in text
+        answers = folder / "bench" / "a bridge" / "shared-vm-2"
+        for row in rows:  # iperf3's own answers are kept
+            end = json.loads((answers / f"{row['direction']}.json").read_text())["end"]
+            assert end["sum_received"]["bits_per_second"] == row["samples"][0]["bits_per_second"]
         # A second run replaces its rows; what cannot be measured is a row that says why.
         words[-1] = "10.9.0.99"
         again = host.run(REPOSITORY / "bench" / "vms", "--peer", "a bridge", "--seconds", "1",
@@ -33,7 +37,8 @@ def test_peer(lab, host, folder):
                          env={**os.environ, "MPLCONFIGDIR": str(folder)})
         assert again.returncode == 1
         text = (folder / "results.md").read_text()
-        assert text.count("| a bridge |") == 3 and "| VM to VM | failed: " in text
+        assert text.count("| a bridge vm |") == 3 and "| vm-to-vm | failed: " in text
+        assert not (answers / "vm-to-vm.json").exists() and (answers / "host-to-vm.json").exists()
     finally:
         for number in (1, 2):
             for pid in run("ip", "netns", "pids", f"peer{number}").stdout.split():

@@ -14,14 +14,20 @@ import sys
 import threading
 import time
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = REPOSITORY / "example"
+NAMES = ("bench-one", "bench-two")  # of the VMs, before the driver's
 INSTALL = ("command -v iperf3 || sudo sh -c 'apt-get update && apt-get install -y iperf3 || "
            "dnf install -y iperf3 || apk add iperf3'")
 
 
 class Failure(Exception):
     """What ends a measurement, in one line."""
+
+
+def vms_folder():
+    """Where the example tool has its VMs."""
+    return pathlib.Path(os.environ.get("VMNET_HOME", pathlib.Path.home() / ".vmnet-helper")) / "vms"
 
 
 class ExampleVm:
@@ -57,8 +63,7 @@ class ExampleVm:
         return run([str(EXAMPLE), "ssh", self.name, command], timeout)
 
     def pids(self):
-        state = pathlib.Path(os.environ.get("VMNET_HOME", pathlib.Path.home() / ".vmnet-helper"))
-        facts = json.loads((state / "vms" / self.name / "run.json").read_text())
+        facts = json.loads((vms_folder() / self.name / "run.json").read_text())
         return [pid for pid, _ in facts["programs"].values()]
 
     def close(self):
@@ -106,6 +111,12 @@ def prepare(vm):
     """iperf3 in the VM, as a server in the background; one that is there already keeps the port."""
     vm.shell(f"({INSTALL}) > /dev/null 2>&1; iperf3 --server --daemon > /dev/null 2>&1; "
              "command -v iperf3", 900)
+
+
+def delete_all():
+    """Removes the VMs of earlier runs."""
+    for name in sorted(path.name for start in NAMES for path in vms_folder().glob(f"{start}-*")):
+        print(run([str(EXAMPLE), "delete", name], 120), end="")
 
 
 def require_iperf3():
