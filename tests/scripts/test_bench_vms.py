@@ -1,6 +1,7 @@
 """bench/vms without its VMs: what it makes of iperf3's answers and of the process table."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -146,6 +147,14 @@ def test_several_modes_and_a_vm_that_does_not_start(tmp_path, monkeypatch):
     pair = ["bench-one-qemu", "bench-two-qemu"]
     assert started == [*[(name, "shared") for name in pair], "closed", "closed",
                        *[(name, "bridged") for name in pair], "closed", "closed"]
+
+
+def test_only_its_own_vms_are_deleted(tmp_path):
+    for name in ("bench-one-qemu", "bench-two-qemu", "bench-mark", "mine"):
+        (tmp_path / "vms" / name).mkdir(parents=True)
+    subprocess.run([sys.executable, BENCH / "vms", "delete"], check=True, capture_output=True,
+                   env={**os.environ, "VMNET_HOME": str(tmp_path)})
+    assert sorted(path.name for path in (tmp_path / "vms").iterdir()) == ["bench-mark", "mine"]
 
 
 def test_who_is_who(monkeypatch):
