@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/unique_fd.h"
@@ -66,6 +70,41 @@ DnsServers parse_resolv_conf(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return servers;
+}
+
+DnsServers all_dns_servers() {
+  std::string text;
+  for (const char* path : kFiles) text += read_file(path) + "\n";
+  return parse_resolv_conf(text);
+}
+
+std::vector<std::string> dns_server_folders() {
+  std::vector<std::string> folders;
+  auto add = [&folders](std::string_view file) {
+    folders.emplace_back(file.substr(0, file.rfind('/')));
+  };
+  for (const char* path : kFiles) {
+    add(path);
+    struct Free {
+      void operator()(char* text) const { free(text); }
+    };
+    // The file may be a link to one in a folder of its own, which is replaced there.
+    std::unique_ptr<char, Free> target(realpath(path, nullptr));
+    if (target) add(target.get());
+  }
+  std::erase(folders, "");
+  return folders;
+}
+
+std::string dns_server_files_state() {
+  std::string state;
+  for (const char* path : kFiles) {
+    struct stat file{};
+    if (stat(path, &file) != 0) file = {};
+    state += fmt::format("{}:{}:{}:{}.{} ", file.st_dev, file.st_ino, file.st_size,
+                         file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+  }
+  return state;
 }
 
 DnsServers host_dns_servers() {

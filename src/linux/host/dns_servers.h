@@ -23,4 +23,14 @@ DnsServers parse_resolv_conf(std::string_view text);
 // read. Before a sandbox.
 DnsServers host_dns_servers();
 
+// Whom the host itself may ask, by any of these files: one more than is needed does no harm.
+DnsServers all_dns_servers();
+
+// The folders in which those files are, and are replaced: what all_dns_servers() must be able to
+// read in.
+std::vector<std::string> dns_server_folders();
+
+// Changes with any of the files. A look at their state, none into them.
+std::string dns_server_files_state();
+
 }  // namespace vmnet

@@ -109,12 +109,8 @@ Status HostNetwork::make(const NetworkState& state) {
 }
 
 Status HostNetwork::attach_to_own_network(const NetworkState& state) {
-  auto used = list_used_subnets(netlink_);
+  auto used = list_used_by_host(netlink_, state.links);
   if (!used) return pass(used);
-  std::erase_if(*used, [&state](const UsedSubnet& subnet) {
-    const Link* link = find_link(state.links, subnet.device);
-    return link != nullptr && (is_own_bridge(*link) || is_own_vm_device(*link));
-  });
   auto networks = state.networks_with_vms();
   auto plan = plan_network(config_, user_, networks, *used, state.links);
   if (!plan) return pass(plan);

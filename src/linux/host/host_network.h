@@ -21,6 +21,7 @@
 #include "linux/host/network_lock.h"
 #include "linux/host/network_state.h"
 #include "linux/host/network_tables.h"
+#include "linux/host/subnet_watch.h"
 #include "linux/netlink/device_events.h"
 #include "linux/netlink/links.h"
 #include "linux/netlink/netlink.h"
@@ -89,6 +90,19 @@ class HostNetwork {
   // be called again soon. `cancel_fd` readable: nobody wants it any more.
   bool restore_tables(int cancel_fd);
 
+  // Whether the network has an IPv4 subnet of its own, which must hold nothing that the host needs.
+  bool has_subnet() const { return subnet_events_.has_value(); }
+  int subnet_events_fd() const { return subnet_events_ ? subnet_events_->fd() : -1; }
+
+  // Drains the events; whether the host's DNS servers may be others: true where may_keep_subnet()
+  // is due.
+  bool read_subnet_events();
+  bool dns_servers_changed();
+
+  // False where the subnet has come to hold a DNS server of the host, a next hop or a neighbour:
+  // the log says so, and the network must go.
+  bool may_keep_subnet();
+
   // Tells the user of a firewall on the host that drops what the VM's network forwards.
   void warn_of_firewall();
 
@@ -129,9 +143,11 @@ class HostNetwork {
   Status watch_device();
   bool is_somebodys(const Mac& mac);
   Status watch_tables();
+  Status watch_subnet();
   Mac device_mac() const;
   VmIdentity identity() const { return {.user = user_, .interface_id = facts_.interface_id}; }
   bool is_isolated() const { return config_.enable_isolation && config_.mode != Mode::kBridged; }
+  bool is_of_others(int device);
   bool is_way_out(const nlmsghdr* route_event);
   ForwardingNeeds forwarding_needs();
   void remove_device();
@@ -160,6 +176,8 @@ class HostNetwork {
   std::optional<DeviceEvents> vm_ends_;
   std::optional<DeviceEvents> device_events_;
   int mac_changes_ = 0;  // that were undone, of a device that its VM holds
+  std::optional<SubnetEvents> subnet_events_;
+  std::string dns_state_;  // of the files that name the host's servers, as last seen
 };
 
 }  // namespace vmnet

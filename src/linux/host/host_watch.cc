@@ -63,6 +63,7 @@ std::array<sock_filter, 10> switch_and_route_filter() {
 Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
   if (auto watched = watch_device(); !watched) return watched;
+  if (auto watched = watch_subnet(); !watched) return watched;
   if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
   auto events = NetlinkSocket::open(NETLINK_ROUTE);
   if (!events) return pass(events);
@@ -146,12 +147,15 @@ bool HostNetwork::read_route_events() {
   return due || !complete;
 }
 
+bool HostNetwork::is_of_others(int device) {
+  auto link = find_link(netlink_, device);
+  return link && !link->name.starts_with(kOwnPrefix);
+}
+
 // The routes that the kernel makes for addresses of our own devices are none.
 bool HostNetwork::is_way_out(const nlmsghdr* route_event) {
-  return std::ranges::any_of(uplinks_of_route(route_event), [this](int device) {
-    auto link = find_link(netlink_, device);
-    return link && !link->name.starts_with(kOwnPrefix);
-  });
+  return std::ranges::any_of(uplinks_of_route(route_event),
+                             [this](int device) { return is_of_others(device); });
 }
 
 ForwardingNeeds HostNetwork::forwarding_needs() {

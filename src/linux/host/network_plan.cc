@@ -60,10 +60,7 @@ std::string conflict_of(const Ipv4Subnet& subnet, std::span<const ExistingNetwor
     // The kernel takes the longest prefix: behind a shorter one our subnet is reached all the same.
     if (other.subnet.prefix_length < subnet.prefix_length || !other.subnet.overlaps(subnet))
       continue;
-    auto device = std::ranges::find(links, other.device, &Link::index);
-    if (device == links.end())
-      return fmt::format("the host's route to {}", to_string(other.subnet));
-    return fmt::format("{} on {}", to_string(other.subnet), device->name);
+    return text_of(other, links);
   }
   return {};
 }
@@ -126,7 +123,7 @@ Result<NetworkPlan> plan_named(const std::string& name, uid_t user,
       to_string(automatic_range(record.kind, kAutomaticSubnets - 1).subnet())));
 }
 
-std::string text_of(const std::optional<AddressRange>& range) {
+std::string host_address_text(const std::optional<AddressRange>& range) {
   if (!range) return "without a host address";
   return fmt::format("with host address {}/{}", to_string(range->start), range->prefix_length);
 }
@@ -143,8 +140,8 @@ Result<NetworkPlan> plan_private(const PrivateNetwork& wanted, uid_t user,
     }
     return fail(
         fmt::format("network {} exists as {} {}, not {}; use the same host address, or none",
-                    to_string(wanted.id), network.name, text_of(network.record.addresses),
-                    text_of(wanted.addresses)));
+                    to_string(wanted.id), network.name, host_address_text(network.record.addresses),
+                    host_address_text(wanted.addresses)));
   }
   NetworkRecord record{.kind = NetworkKind::kPrivate, .id = wanted.id, .user = user};
   if (!wanted.addresses) return NetworkPlan{.record = std::move(record)};
@@ -171,6 +168,16 @@ Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
     return plan_explicit(kind_of(config), *config.addresses, existing, used, links);
   }
   return plan_automatic(kind_of(config), existing, used, links);
+}
+
+std::string text_of(const UsedSubnet& used, std::span<const Link> links) {
+  auto device = std::ranges::find(links, used.device, &Link::index);
+  const std::string on = device == links.end() ? "" : " on " + device->name;
+  if (!used.needed_as.empty()) {
+    return fmt::format("{} ({}{})", to_string(used.subnet.address), used.needed_as, on);
+  }
+  if (on.empty()) return fmt::format("the host's route to {}", to_string(used.subnet));
+  return to_string(used.subnet) + on;
 }
 
 Result<Ipv4> choose_address(const AddressRange& range, const VmIdentity* lasting,

@@ -40,6 +40,9 @@ Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links);
 
+// What that is of the host, in words: "192.0.2.0/24 on eth0", "10.0.0.53 (the host's DNS server)".
+std::string text_of(const UsedSubnet& used, std::span<const Link> links);
+
 // The address that DHCP gives the VM, of the pool start+1 to end: for one whose id was given, the
 // one that it prefers in the lower half, so that it is the same next time, or the next free one;
 // for a drawn id (nullptr), the lowest free one. An error when all are taken.

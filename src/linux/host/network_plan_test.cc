@@ -108,6 +108,20 @@ TEST(PlanNetwork, ExplicitOverlapNamesTheDeviceOrTheRoute) {
   EXPECT_THAT(route.error().message, HasSubstr("route to 172.16.1.0/24"));
 }
 
+TEST(PlanNetwork, WhatTheHostNeedsIsNoPartOfASubnet) {
+  std::vector<Link> links = {{.index = 2, .name = "eth0"}};
+  std::vector<UsedSubnet> used = {
+      {.subnet = subnet("192.168.64.9", 32), .device = 2, .needed_as = "a neighbour"},
+      {.subnet = subnet("10.9.9.53", 32), .needed_as = "the host's DNS server"}};
+  EXPECT_EQ(plan_network({}, kUser, {}, used, links)->record.addresses->start,
+            *parse_ipv4("192.168.65.1"));
+  auto refused =
+      plan_network({.addresses = range("10.9.9.1", "10.9.9.9", 24)}, kUser, {}, used, links);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr("10.9.9.53 (the host's DNS server)"));
+  EXPECT_EQ(text_of(used[0], links), "192.168.64.9 (a neighbour on eth0)");
+}
+
 TEST(PlanNetwork, AShorterRouteIsNoConflict) {
   std::vector<UsedSubnet> used = {{.subnet = subnet("10.0.0.0", 8), .device = 2},
                                   {.subnet = subnet("172.16.0.0", 12), .device = 2},

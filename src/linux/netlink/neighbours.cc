@@ -81,6 +81,20 @@ Result<std::vector<Ipv4>> addresses_in_use(NetlinkSocket& netlink, int bridge) {
   return addresses;
 }
 
+Result<std::vector<LiveNeighbour>> list_live_neighbours(NetlinkSocket& netlink) {
+  auto known = list_neighbours(netlink, AF_INET);
+  if (!known) return pass(known);
+  constexpr uint16_t kConfirmed = NUD_REACHABLE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT;
+  std::vector<LiveNeighbour> live;
+  for (const Neighbour& neighbour : *known) {
+    if ((neighbour.state & (kConfirmed | NUD_STALE)) == 0) continue;
+    live.push_back({.address = ipv4(neighbour.address),
+                    .device = neighbour.device,
+                    .confirmed = (neighbour.state & kConfirmed) != 0});
+  }
+  return live;
+}
+
 Status forget_neighbours(NetlinkSocket& netlink, int bridge, const Mac& mac,
                          const std::vector<std::vector<uint8_t>>& addresses) {
   for (auto family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {

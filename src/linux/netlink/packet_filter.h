@@ -39,6 +39,10 @@ constexpr sock_filter bpf_if_any_bit(uint32_t bits, uint8_t then, uint8_t otherw
   return {.code = BPF_JMP | BPF_JSET | BPF_K, .jt = then, .jf = otherwise, .k = bits};
 }
 
+constexpr sock_filter bpf_and(uint32_t mask) {
+  return {.code = BPF_ALU | BPF_AND | BPF_K, .jt = 0, .jf = 0, .k = mask};
+}
+
 // How many bytes of the packet the socket gets; 0: none, it is dropped.
 constexpr sock_filter bpf_answer(uint32_t bytes) {
   return {.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = bytes};

@@ -6,7 +6,10 @@
 
 #include <arpa/inet.h>
 #include <linux/if_addr.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+
+#include "linux/netlink/neighbours.h"
 
 namespace vmnet {
 namespace {
@@ -19,6 +22,7 @@ struct Route {
   Ipv4 destination;  // IPv4 routes only
   bool link_local = false;
   std::vector<int> devices;
+  std::vector<Ipv4> next_hops;  // IPv4 ones, in any order
 };
 
 Ipv4 ipv4_of(const nlattr* attribute) {
@@ -33,8 +37,13 @@ bool is_ipv6_link_local(const nlattr* address) {
   return prefix.is_link_local();
 }
 
-// The devices of a multipath route: a packed list of struct rtnexthop.
-void add_next_hops(const nlattr* attribute, std::vector<int>& devices) {
+void add_next_hop(const nlattr* attribute, Route& route) {
+  if (mnl_attr_get_type(attribute) != RTA_GATEWAY) return;
+  if (Ipv4 hop = ipv4_of(attribute); hop.value != 0) route.next_hops.push_back(hop);
+}
+
+// Those of a multipath route: a packed list of struct rtnexthop, each with attributes of its own.
+void add_next_hops(const nlattr* attribute, Route& route) {
   const auto* bytes = static_cast<const uint8_t*>(mnl_attr_get_payload(attribute));
   size_t left = mnl_attr_get_payload_len(attribute);
   while (left >= sizeof(rtnexthop)) {
@@ -42,7 +51,13 @@ void add_next_hops(const nlattr* attribute, std::vector<int>& devices) {
     std::memcpy(&hop, bytes, sizeof(hop));
     size_t step = RTNH_ALIGN(hop.rtnh_len);
     if (hop.rtnh_len < sizeof(hop) || step > left) return;
-    devices.push_back(hop.rtnh_ifindex);
+    route.devices.push_back(hop.rtnh_ifindex);
+    const uint8_t* end = bytes + hop.rtnh_len;
+    const auto* own = reinterpret_cast<const nlattr*>(bytes + sizeof(hop));
+    while (mnl_attr_ok(own, static_cast<int>(end - reinterpret_cast<const uint8_t*>(own)))) {
+      add_next_hop(own, route);
+      own = mnl_attr_next(own);
+    }
     bytes += step;
     left -= step;
   }
@@ -56,7 +71,8 @@ Route parse_route(const nlmsghdr* message) {
               .destination_length = header->rtm_dst_len,
               .destination = {},
               .link_local = false,
-              .devices = {}};
+              .devices = {},
+              .next_hops = {}};
   for_each_attribute(message, sizeof(rtmsg), [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
       case RTA_TABLE:
@@ -70,7 +86,10 @@ Route parse_route(const nlmsghdr* message) {
         route.devices.push_back(static_cast<int>(mnl_attr_get_u32(attribute)));
         break;
       case RTA_MULTIPATH:
-        add_next_hops(attribute, route.devices);
+        add_next_hops(attribute, route);
+        break;
+      case RTA_GATEWAY:
+        add_next_hop(attribute, route);
         break;
       default:
         break;
@@ -121,6 +140,36 @@ Status add_addresses(NetlinkSocket& netlink, std::vector<UsedSubnet>& used) {
       [&used, before] { used.resize(before); });
 }
 
+// Whether the host sends to that address itself, not to a next hop, by that device.
+bool is_on_link(const std::vector<Route>& routes, Ipv4 address, int device) {
+  int longest = -1;
+  bool on_link = false;
+  for (const Route& route : routes) {
+    if (!leads_out(route) || route.destination_length < longest ||
+        !subnet_of(route.destination, route.destination_length).contains(address)) {
+      continue;
+    }
+    if (route.destination_length > longest) on_link = false;
+    longest = route.destination_length;
+    on_link = on_link || (route.next_hops.empty() &&
+                          std::ranges::find(route.devices, device) != route.devices.end());
+  }
+  return on_link;
+}
+
+Status add_neighbours(NetlinkSocket& netlink, const std::vector<Route>& routes,
+                      std::vector<UsedSubnet>& used) {
+  auto neighbours = list_live_neighbours(netlink);
+  if (!neighbours) return pass(neighbours);
+  for (const LiveNeighbour& neighbour : *neighbours) {
+    if (!neighbour.confirmed && !is_on_link(routes, neighbour.address, neighbour.device)) continue;
+    used.push_back({.subnet = {.address = neighbour.address, .prefix_length = 32},
+                    .device = neighbour.device,
+                    .needed_as = "a neighbour"});
+  }
+  return {};
+}
+
 constexpr int kHalfOfAll = 1;
 constexpr int kLongestPrefix = 128;
 
@@ -150,9 +199,16 @@ Result<std::vector<UsedSubnet>> list_used_subnets(NetlinkSocket& netlink) {
   std::vector<UsedSubnet> used;
   for (const Route& route : *routes) {
     if (!occupies_a_subnet(route)) continue;
-    used.push_back({.subnet = subnet_of(route.destination, route.destination_length),
-                    .device = route.devices.empty() ? 0 : route.devices.front()});
+    const int device = route.devices.empty() ? 0 : route.devices.front();
+    used.push_back(
+        {.subnet = subnet_of(route.destination, route.destination_length), .device = device});
+    for (Ipv4 hop : route.next_hops) {
+      used.push_back({.subnet = {.address = hop, .prefix_length = 32},
+                      .device = device,
+                      .needed_as = "the next hop of a route"});
+    }
   }
+  if (auto added = add_neighbours(netlink, *routes, used); !added) return pass(added);
   if (auto added = add_addresses(netlink, used); !added) return pass(added);
   return used;
 }

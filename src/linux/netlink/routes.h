@@ -1,10 +1,11 @@
-// What the host's addresses and routes tell: which IPv4 subnets are taken, and through which
-// devices the outside is reached.
+// What the host's addresses, routes and neighbours tell: which IPv4 subnets are taken, and through
+// which devices the outside is reached.
 //
 // Source: rtnetlink(7), linux/rtnetlink.h. Reading needs no privilege.
 #pragma once
 
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "base/ip.h"
@@ -17,9 +18,15 @@ namespace vmnet {
 struct UsedSubnet {
   Ipv4Subnet subnet;
   int device = 0;  // its interface index; 0 where a route leads to none (blackhole)
+  // Of an address (a /32) that is another machine's and that the host needs: what it is to the
+  // host, in words. Whoever had its subnet could answer for it.
+  std::string_view needed_as = {};
 };
 
-// The host's addresses, and its routes of all tables but the local one.
+// The host's addresses, its routes of all tables but the local one, the next hops of those, and the
+// neighbours in use: those that the host has spoken to of late, those that an administrator has
+// entered, and of those that have merely spoken (NUD_STALE: any machine of that link can say of any
+// address that it has it) the ones that a route without a next hop leads to.
 Result<std::vector<UsedSubnet>> list_used_subnets(NetlinkSocket& netlink);
 
 // The devices that the host itself would send by: those of every unicast route, of any table and

@@ -34,6 +34,10 @@ constexpr std::chrono::milliseconds kRouteDelay{100};
 // Rules that are gone are put back within 100 ms, unless others make networks meanwhile.
 constexpr std::chrono::milliseconds kTablesDelay{30};
 
+// How often the files that name the host's DNS servers are looked at. A descriptor that tells of
+// changes (inotify) would be one of the 128 that all of root's processes have together.
+constexpr std::chrono::seconds kDnsInterval{2};
+
 // Longer than the network's lock is waited for, and the clean-up takes.
 constexpr int kEndTimeout = 15000;  // milliseconds
 
@@ -127,20 +131,23 @@ void hear_all_of_worker(int channel, SocketFile& file) {
   }
 }
 
-// Or until the VM has lost its right to the device. A VM can make events all the time, which must
-// not put off what is due.
+// Or until the VM has lost its right to the device, or the network its subnet. A VM can make events
+// all the time, which must not put off what is due.
 void watch_until_worker_ends(int channel, HostNetwork& network, SocketFile& file) {
   auto routes_due = kNever;
   auto tables_due = kNever;
+  auto subnet_due = kNever;
+  auto dns_due = network.has_subnet() ? Clock::now() : kNever;
   while (true) {
-    std::array<pollfd, 5> entries = {
+    std::array<pollfd, 6> entries = {
         pollfd{.fd = channel, .events = POLLIN, .revents = 0},
         pollfd{.fd = network.device_events_fd(), .events = POLLIN, .revents = 0},
         // Not looked at while a change waits to be followed.
         pollfd{.fd = routes_due != kNever ? -1 : network.route_events_fd(), .events = POLLIN},
         pollfd{.fd = network.table_events_fd(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = network.vm_ends_fd(), .events = POLLIN, .revents = 0}};
-    const auto due = std::min(routes_due, tables_due);
+        pollfd{.fd = network.vm_ends_fd(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = subnet_due != kNever ? -1 : network.subnet_events_fd(), .events = POLLIN}};
+    const auto due = std::min({routes_due, tables_due, subnet_due, dns_due});
     if (poll(entries.data(), entries.size(), time_until(due)) < 0) continue;
     if (entries[0].revents != 0 && !hear_worker(channel, file)) return;
     if (entries[1].revents != 0 && network.read_device_events()) {
@@ -153,6 +160,21 @@ void watch_until_worker_ends(int channel, HostNetwork& network, SocketFile& file
     }
     if (entries[3].revents != 0) bring_forward(tables_due, network.read_table_events());
     if (entries[4].revents != 0) bring_forward(tables_due, network.read_vm_ends());
+    if (entries[5].revents != 0 && network.read_subnet_events()) {
+      subnet_due = Clock::now() + kRouteDelay;
+    }
+    if (Clock::now() >= dns_due) {
+      dns_due = Clock::now() + kDnsInterval;
+      if (network.dns_servers_changed()) subnet_due = Clock::now();
+    }
+    if (Clock::now() >= subnet_due) {
+      subnet_due = kNever;
+      (void)network.read_subnet_events();
+      if (!network.may_keep_subnet()) {
+        shutdown(channel, SHUT_RDWR);
+        return;
+      }
+    }
     if (Clock::now() >= tables_due) {
       tables_due = network.restore_tables(channel) ? kNever : Clock::now() + kTablesDelay;
     }
@@ -197,7 +219,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
   StartReport report = network ? StartReport{.ok = true, .facts = network->facts()}
                                : failure_report(network.error());
   if (network) {
-    if (auto restricted = restrict_keeper(user, files); !restricted) {
+    if (auto restricted = restrict_keeper(user, files, network->has_subnet()); !restricted) {
       network->tear_down();
       report = failure_report(restricted.error());
     }

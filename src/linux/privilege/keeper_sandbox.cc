@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cerrno>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "linux/host/dns_servers.h"
 #include "linux/privilege/capabilities.h"
 #include "linux/privilege/landlock.h"
 #include "linux/privilege/system_call_filter.h"
@@ -80,9 +83,9 @@ Status keep_few_capabilities(const RealUser& user) {
   return {};
 }
 
-// Reads and writes the kernel's settings, reads which iptables tables there are, removes the
-// socket's files.
-Status restrict_keeper_files(const SocketFiles& files) {
+// Reads and writes the kernel's settings, reads which iptables tables there are and, where it must,
+// who the host's DNS servers are; removes the socket's files.
+Status restrict_keeper_files(const SocketFiles& files, bool reads_dns_servers) {
   UniqueFd settings(open("/proc/sys/net", O_PATH | O_DIRECTORY | O_CLOEXEC));
   UniqueFd network(open("/proc/self/net", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!settings.valid() || !network.valid()) return fail_errno("cannot open /proc", errno);
@@ -91,6 +94,15 @@ Status restrict_keeper_files(const SocketFiles& files) {
        .rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                  LANDLOCK_ACCESS_FS_READ_DIR},
       {.fd = network.get(), .rights = LANDLOCK_ACCESS_FS_READ_FILE}};
+  std::vector<UniqueFd> folders;
+  if (reads_dns_servers) {
+    for (const std::string& folder : dns_server_folders()) {
+      UniqueFd opened(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+      if (!opened.valid()) continue;
+      allowed.push_back({.fd = opened.get(), .rights = LANDLOCK_ACCESS_FS_READ_FILE});
+      folders.push_back(std::move(opened));
+    }
+  }
   if (files.directory.valid()) {
     allowed.push_back({.fd = files.directory.get(), .rights = LANDLOCK_ACCESS_FS_REMOVE_FILE});
   }
@@ -119,9 +131,10 @@ Status restrict_keeper_calls(const RealUser& user) {
 
 }  // namespace
 
-Status restrict_keeper(const RealUser& user, const SocketFiles& files) {
+Status restrict_keeper(const RealUser& user, const SocketFiles& files, bool reads_dns_servers) {
   if (auto kept = keep_few_capabilities(user); !kept) return kept;
-  if (auto restricted = restrict_keeper_files(files); !restricted) return restricted;
+  if (auto restricted = restrict_keeper_files(files, reads_dns_servers); !restricted)
+    return restricted;
   return restrict_keeper_calls(user);
 }
 

@@ -7,9 +7,10 @@
 
 namespace vmnet {
 
-// Few capabilities, no_new_privs, no file but the kernel's network settings and, in the folder of
-// the VM's socket, removal (Landlock), and the system calls that this takes (seccomp). For good; an
+// Few capabilities, no_new_privs, no file but the kernel's network settings, in the folder of the
+// VM's socket removal and, with `reads_dns_servers`, reading in the folders that all_dns_servers()
+// needs (Landlock), and the system calls that this takes (seccomp). For good; an
 // error means that the process must end.
-Status restrict_keeper(const RealUser& user, const SocketFiles& files);
+Status restrict_keeper(const RealUser& user, const SocketFiles& files, bool reads_dns_servers);
 
 }  // namespace vmnet

@@ -64,7 +64,7 @@ Status as_worker(const SystemCallNeeds& needs = {}) {
 }
 Status as_plain_worker() { return as_worker(); }
 
-Status as_keeper() { return restrict_keeper({.uid = geteuid(), .gid = getegid()}, {}); }
+Status as_keeper() { return restrict_keeper({.uid = geteuid(), .gid = getegid()}, {}, false); }
 
 // The calls of this machine's that a process survives with nonsense for arguments.
 std::set<std::string> survived(const std::function<Status()>& sandbox) {
@@ -238,7 +238,7 @@ TEST(KeeperSandbox, HasTheKernelsNetworkSettingsAndTheSocketsFolderAndNoOtherFil
   auto with_folder = [&path] {
     SocketFiles files;
     files.directory = UniqueFd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    return restrict_keeper({.uid = geteuid(), .gid = getegid()}, files);
+    return restrict_keeper({.uid = geteuid(), .gid = getegid()}, files, false);
   };
   auto read = [](const std::string& name) {
     return [name] { return result_of(open(name.c_str(), O_RDONLY)); };
