@@ -11,7 +11,7 @@ set(folders "${CMAKE_INSTALL_BINDIR}" "${CMAKE_INSTALL_DATADIR}/vmnet-helper/exa
     "${CMAKE_INSTALL_DOCDIR}/sudoers.d" "${CMAKE_INSTALL_MANDIR}/man1" "${CMAKE_INSTALL_MANDIR}/man8"
     "${completions}" "${zsh_functions}" "${fish_completions}")
 if(VMNET_PLATFORM STREQUAL "linux")
-  list(APPEND folders "${CMAKE_INSTALL_DOCDIR}/systemd/system" "${CMAKE_INSTALL_DOCDIR}/systemd/user"
+  list(APPEND folders "${CMAKE_INSTALL_MANDIR}/man5" "${CMAKE_INSTALL_DOCDIR}/systemd/system" "${CMAKE_INSTALL_DOCDIR}/systemd/user"
        "${CMAKE_INSTALL_DOCDIR}/systemd/network" "${CMAKE_INSTALL_DOCDIR}/NetworkManager/conf.d")
 else()
   list(APPEND folders "${CMAKE_INSTALL_DOCDIR}/launchd")
@@ -70,6 +70,9 @@ install(FILES packaging/completion/_vmnet-helper packaging/completion/_vmnet-run
 install(FILES packaging/completion/vmnet-helper.fish packaging/completion/vmnet-run.fish
         DESTINATION ${fish_completions})
 if(VMNET_PLATFORM STREQUAL "linux")
+  install_for_prefix(packaging/man/vmnet-helper.conf.5 ${CMAKE_INSTALL_MANDIR}/man5)
+  # An example, which changes nothing: in /etc it is read.
+  install(FILES packaging/vmnet-helper.conf DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install_for_prefix(packaging/systemd/vmnet-helper@.service.in ${CMAKE_INSTALL_DOCDIR}/systemd/system)
   install_for_prefix(packaging/systemd/user/vmnet-helper@.service.in ${CMAKE_INSTALL_DOCDIR}/systemd/user)
   # A distribution's package puts them where their readers are, install.sh in /etc.

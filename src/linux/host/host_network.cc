@@ -74,13 +74,16 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfil
 }  // namespace
 
 HostNetwork::HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config,
-                         uid_t user)
+                         uid_t user, Limits limits)
     : netlink_(std::move(netlink)),
       netfilter_(std::make_unique<NetlinkSocket>(std::move(netfilter))),
       config_(std::move(config)),
-      user_(user) {}
+      user_(user),
+      limits_(std::move(limits)) {}
 
-Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user, int cancel_fd) {
+Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user,
+                                        const Limits& limits, int cancel_fd) {
+  if (auto may = check_request(config, user, limits); !may) return pass(may);
   auto netlink = NetlinkSocket::open(NETLINK_ROUTE);
   if (!netlink) return pass(netlink);
   auto netfilter = NetlinkSocket::open(NETLINK_NETFILTER);
@@ -88,7 +91,7 @@ Result<HostNetwork> HostNetwork::set_up(const NetworkConfig& config, uid_t user,
   auto id = config.interface_id ? Result<Uuid>(*config.interface_id) : random_uuid();
   if (!id) return pass(id);
 
-  HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user);
+  HostNetwork network(std::move(*netlink), std::move(*netfilter), config, user, limits);
   network.facts_.interface_id = *id;
   network.facts_.vm_mac = vm_mac(network.identity());
   auto locked =
@@ -112,7 +115,7 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   auto used = list_used_by_host(netlink_, state.links);
   if (!used) return pass(used);
   auto networks = state.networks_with_vms();
-  auto plan = plan_network(config_, user_, networks, *used, state.links);
+  auto plan = plan_network(config_, user_, limits_, networks, *used, state.links);
   if (!plan) return pass(plan);
   if (plan->join != nullptr) {
     record_ = plan->record;
@@ -138,6 +141,7 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
 // The alias comes first: settings of the host that are changed next are noted in it. A start that
 // is killed leaves a bridge without a VM, which nobody joins.
 Status HostNetwork::create_network(const NetworkState& state, NetworkRecord record) {
+  if (auto may = check_network_count(user_, state.networks_of(user_), limits_); !may) return may;
   record_ = std::move(record);
   auto name = choose_bridge_name(record_, state.links);
   if (!name) return pass(name);

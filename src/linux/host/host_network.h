@@ -18,6 +18,7 @@
 #include "linux/device/tap.h"
 #include "linux/host/firewall_check.h"
 #include "linux/host/installed_vm_rules.h"
+#include "linux/host/limits.h"
 #include "linux/host/network_lock.h"
 #include "linux/host/network_state.h"
 #include "linux/host/network_tables.h"
@@ -50,8 +51,10 @@ class HostNetwork {
  public:
   // Makes the host side of a VM, all of it under the network's lock. On error nothing is left.
   // `cancel_fd` readable ends the wait for the lock, and for an interface id to be free
-  // (ECANCELED). ROOT: the whole of it; `config` was checked when it was parsed.
-  static Result<HostNetwork> set_up(const NetworkConfig& config, uid_t user, int cancel_fd);
+  // (ECANCELED). ROOT: the whole of it; `config` was checked when it was parsed, and is against
+  // `limits` here, before anything is changed.
+  static Result<HostNetwork> set_up(const NetworkConfig& config, uid_t user, const Limits& limits,
+                                    int cancel_fd);
 
   HostNetwork(HostNetwork&&) = default;
   HostNetwork& operator=(HostNetwork&&) = delete;
@@ -110,7 +113,8 @@ class HostNetwork {
   void tear_down();
 
  private:
-  HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config, uid_t user);
+  HostNetwork(NetlinkSocket netlink, NetlinkSocket netfilter, NetworkConfig config, uid_t user,
+              Limits limits);
 
   Status make(const NetworkState& state);
   Status attach_to_own_network(const NetworkState& state);
@@ -162,6 +166,7 @@ class HostNetwork {
   std::unique_ptr<NetlinkSocket> netfilter_;
   NetworkConfig config_;
   uid_t user_;
+  Limits limits_;
   InterfaceFacts facts_;
   NetworkRecord record_;  // of our network; unused in bridged mode
   int bridge_ = 0;

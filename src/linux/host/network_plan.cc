@@ -78,47 +78,55 @@ Result<NetworkPlan> plan_explicit(NetworkKind kind, const AddressRange& range,
   return NetworkPlan{.record = {.kind = kind, .addresses = range}};
 }
 
-Result<NetworkPlan> plan_automatic(NetworkKind kind, std::span<const ExistingNetwork> existing,
+Result<NetworkPlan> plan_automatic(NetworkKind kind, uid_t user, const Limits& limits,
+                                   std::span<const ExistingNetwork> existing,
                                    std::span<const UsedSubnet> used, std::span<const Link> links) {
+  std::vector<AddressRange> ranges;
   for (uint32_t number = 0; number < kAutomaticSubnets; number++) {
-    if (const auto* network = find_network(existing, kind, automatic_range(kind, number))) {
+    AddressRange range = automatic_range(kind, number);
+    if (may_use_subnet(user, range.subnet(), limits)) ranges.push_back(range);
+  }
+  for (const AddressRange& range : ranges) {
+    if (const auto* network = find_network(existing, kind, range)) {
       return NetworkPlan{.join = network, .record = network->record};
     }
   }
-  for (uint32_t number = 0; number < kAutomaticSubnets; number++) {
-    AddressRange range = automatic_range(kind, number);
+  for (const AddressRange& range : ranges) {
     if (conflict_of(range.subnet(), existing, used, links).empty()) {
       return NetworkPlan{.record = {.kind = kind, .addresses = range}};
     }
   }
   return fail(fmt::format(
-      "no free subnet: each of {} to {} overlaps an address or a route of the host; give one with "
-      "--start-address, --end-address and --subnet-mask",
+      "no free subnet: each of {} to {} overlaps what the host or another network has, or is none "
+      "that users of this host may have; give one with --start-address, --end-address and "
+      "--subnet-mask",
       to_string(automatic_range(kind, 0).subnet()),
       to_string(automatic_range(kind, kAutomaticSubnets - 1).subnet())));
 }
 
-Result<NetworkPlan> plan_named(const std::string& name, uid_t user,
+Result<NetworkPlan> plan_named(const std::string& name, uid_t user, const Limits& limits,
                                std::span<const ExistingNetwork> existing,
                                std::span<const UsedSubnet> used, std::span<const Link> links) {
+  const auto owner = owner_of_network(user, name, limits);
   for (const ExistingNetwork& network : existing) {
-    if (network.record.name == name && network.record.user == user) {
+    if (network.record.name == name && network.record.user == owner) {
       return NetworkPlan{.join = &network, .record = network.record};
     }
   }
-  NetworkRecord record{.kind = NetworkKind::kShared, .name = name, .user = user};
+  NetworkRecord record{.kind = NetworkKind::kShared, .name = name, .user = owner};
   constexpr uint32_t kOthers = kAutomaticSubnets - 1;  // but the first
   const uint32_t preferred = preferred_subnet_index(canonical_name(record), kOthers);
   for (uint32_t step = 0; step < kAutomaticSubnets; step++) {
     const uint32_t number = step < kOthers ? 1 + (preferred + step) % kOthers : 0;
     record.addresses = automatic_range(record.kind, number);
+    if (!may_use_subnet(user, record.addresses->subnet(), limits)) continue;
     if (conflict_of(record.addresses->subnet(), existing, used, links).empty()) {
       return NetworkPlan{.record = std::move(record)};
     }
   }
   return fail(fmt::format(
-      "no free subnet for --network '{}': each of {} to {} overlaps an address or a route of the "
-      "host, or another network; end one of them",
+      "no free subnet for --network '{}': each of {} to {} overlaps what the host or another "
+      "network has, or is none that users of this host may have; end one of the networks",
       name, to_string(automatic_range(record.kind, 0).subnet()),
       to_string(automatic_range(record.kind, kAutomaticSubnets - 1).subnet())));
 }
@@ -128,12 +136,12 @@ std::string host_address_text(const std::optional<AddressRange>& range) {
   return fmt::format("with host address {}/{}", to_string(range->start), range->prefix_length);
 }
 
-Result<NetworkPlan> plan_private(const PrivateNetwork& wanted, uid_t user,
+Result<NetworkPlan> plan_private(const PrivateNetwork& wanted, std::optional<uid_t> owner,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links) {
   for (const ExistingNetwork& network : existing) {
     const NetworkRecord& record = network.record;
-    if (record.kind != NetworkKind::kPrivate || record.id != wanted.id || record.user != user)
+    if (record.kind != NetworkKind::kPrivate || record.id != wanted.id || record.user != owner)
       continue;
     if (network.record.addresses == wanted.addresses) {
       return NetworkPlan{.join = &network, .record = network.record};
@@ -143,7 +151,7 @@ Result<NetworkPlan> plan_private(const PrivateNetwork& wanted, uid_t user,
                     to_string(wanted.id), network.name, host_address_text(network.record.addresses),
                     host_address_text(wanted.addresses)));
   }
-  NetworkRecord record{.kind = NetworkKind::kPrivate, .id = wanted.id, .user = user};
+  NetworkRecord record{.kind = NetworkKind::kPrivate, .id = wanted.id, .user = owner};
   if (!wanted.addresses) return NetworkPlan{.record = std::move(record)};
   auto subnet = wanted.addresses->subnet();
   if (auto conflict = conflict_of(subnet, existing, used, links); !conflict.empty()) {
@@ -156,18 +164,19 @@ Result<NetworkPlan> plan_private(const PrivateNetwork& wanted, uid_t user,
 
 }  // namespace
 
-Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
+Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user, const Limits& limits,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links) {
-  if (!config.network_name.empty()) {
-    return plan_named(config.network_name, user, existing, used, links);
+  if (const std::string& name = config.network_name; !name.empty()) {
+    return plan_named(name, user, limits, existing, used, links);
   }
-  if (config.private_network)
-    return plan_private(*config.private_network, user, existing, used, links);
+  if (const auto& wanted = config.private_network) {
+    return plan_private(*wanted, owner_of_network(user, wanted->id, limits), existing, used, links);
+  }
   if (config.addresses) {
     return plan_explicit(kind_of(config), *config.addresses, existing, used, links);
   }
-  return plan_automatic(kind_of(config), existing, used, links);
+  return plan_automatic(kind_of(config), user, limits, existing, used, links);
 }
 
 std::string text_of(const UsedSubnet& used, std::span<const Link> links) {

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "linux/device/identity.h"
+#include "linux/host/limits.h"
 #include "linux/host/network_record.h"
 #include "linux/netlink/routes.h"
 #include "platform/config.h"
@@ -35,8 +36,9 @@ struct NetworkPlan {
 // long as there are others. An explicit subnet joins the network of the same mode with just those
 // addresses, or must be free; an automatic one joins the first existing automatic network of its
 // mode, or takes the first free /24: from 192.168.64.0 for shared, from 192.168.128.0 for host
-// mode. An error names the conflict. A network with an id is `user`'s too.
-Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user,
+// mode. An error names the conflict. A network with an id is `user`'s too. `limits` may make named
+// ones and those with an id everybody's; an automatic subnet is one that they leave to the user.
+Result<NetworkPlan> plan_network(const NetworkConfig& config, uid_t user, const Limits& limits,
                                  std::span<const ExistingNetwork> existing,
                                  std::span<const UsedSubnet> used, std::span<const Link> links);
 

@@ -137,6 +137,16 @@ std::optional<VmRecord> NetworkState::find_vm(const VmIdentity& vm) const {
   return std::nullopt;
 }
 
+size_t NetworkState::networks_of(uid_t user) const {
+  auto is_users = [user](const Link* link) {
+    auto record = parse_vm_alias(link->alias);
+    return record && record->uid == user;
+  };
+  return static_cast<size_t>(std::ranges::count_if(networks, [&](const ExistingNetwork& network) {
+    return std::ranges::any_of(vms_of(network.bridge), is_users);
+  }));
+}
+
 std::vector<Ipv4> NetworkState::addresses_on(int bridge) const {
   std::vector<Ipv4> addresses;
   for (const Link* link : vms_of(bridge)) {

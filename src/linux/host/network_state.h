@@ -29,6 +29,9 @@ struct NetworkState {
   // The record of that VM; nullopt where it does not run.
   std::optional<VmRecord> find_vm(const VmIdentity& vm) const;
 
+  // In how many networks VMs of that user's are.
+  size_t networks_of(uid_t user) const;
+
   // The addresses that the VMs of that bridge's network hold.
   std::vector<Ipv4> addresses_on(int bridge) const;
 

@@ -215,7 +215,8 @@ StartReport failure_report(const Error& error) {
 // The keeper's whole life.
 int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
                const SocketFiles& files) {
-  auto network = HostNetwork::set_up(config, user.uid, channel);
+  auto limits = read_limits();
+  auto network = limits ? HostNetwork::set_up(config, user.uid, *limits, channel) : pass(limits);
   StartReport report = network ? StartReport{.ok = true, .facts = network->facts()}
                                : failure_report(network.error());
   if (network) {
