@@ -6,7 +6,8 @@
 //                                    those that OMIT names: FAMILY/TABLE/CHAIN/NUMBER, numbered
 //                                    from 0, separated by commas; prints "installed", and removes
 //                                    them when standard input ends
-//   rules_tool lock MILLISECONDS    takes the lock, prints "locked MICROSECONDS", holds it until
+//   rules_tool lock MILLISECONDS [UID]
+//                                   takes the lock, prints "locked MICROSECONDS", holds it until
 //                                   standard input ends, releases it, prints "released
 //                                   MICROSECONDS"
 //   rules_tool firewall             prints what check_firewall() says
@@ -184,13 +185,13 @@ int run_vm(std::string_view omitted, int count, char** pairs) {
   return rules ? run_tables(omitted, {{.table = vm_table(*rules), .owned = true}}) : 1;
 }
 
-int run_lock(int milliseconds) {
+int run_lock(int milliseconds, uid_t user) {
   auto netfilter = vmnet::NetlinkSocket::open(NETLINK_NETFILTER);
   if (!netfilter) return fail(netfilter.error().message);
   Stopwatch taking;
   {
     auto lock =
-        vmnet::NetworkLock::acquire(*netfilter, -1, std::chrono::milliseconds(milliseconds));
+        vmnet::NetworkLock::acquire(*netfilter, user, -1, std::chrono::milliseconds(milliseconds));
     if (!lock) return fail(lock.error().message);
     say(fmt::format("locked {}", taking.microseconds()));
     std::string line;
@@ -220,11 +221,13 @@ int main(int argc, char** argv) {
   std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "network" && argc > 3) return run_network(argv[2], argc - 3, argv + 3);
   if (command == "vm" && argc > 3) return run_vm(argv[2], argc - 3, argv + 3);
-  if (command == "lock" && argc == 3) {
-    return run_lock(vmnet::parse_unsigned<uint16_t>(argv[2]).value());
+  if (command == "lock" && (argc == 3 || argc == 4)) {
+    return run_lock(vmnet::parse_unsigned<uint16_t>(argv[2]).value(),
+                    argc == 4 ? vmnet::parse_unsigned<uid_t>(argv[3]).value() : 0);
   }
   if (command == "firewall") return run_firewall();
   return fail(
-      "usage: rules_tool network OMIT KEY=VALUE... | vm OMIT KEY=VALUE... | lock MILLISECONDS | "
+      "usage: rules_tool network OMIT KEY=VALUE... | vm OMIT KEY=VALUE... | lock MILLISECONDS "
+      "[UID] | "
       "firewall");
 }

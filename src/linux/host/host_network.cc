@@ -51,7 +51,7 @@ Result<LockedState> lock_and_sweep(NetlinkSocket& netlink, NetlinkSocket& netfil
                                    const VmIdentity& vm, int cancel_fd) {
   auto give_up = std::chrono::steady_clock::now() + kInterfaceIdWait;
   while (true) {
-    auto lock = NetworkLock::acquire(netfilter, cancel_fd);
+    auto lock = NetworkLock::acquire(netfilter, vm.user, cancel_fd);
     if (!lock) return pass(lock);
     auto state = sweep_leftovers(netlink, netfilter);
     if (!state) return pass(state);
@@ -216,7 +216,7 @@ void HostNetwork::tear_down() {
   if (auto released = release_guards(*netfilter_); !released) warn_of_leftover(released.error());
   remove_device();
   constexpr int kNothingCancels = -1;
-  auto lock = NetworkLock::acquire(*netfilter_, kNothingCancels);
+  auto lock = NetworkLock::acquire(*netfilter_, user_, kNothingCancels);
   if (!lock) {
     warn_of_leftover(lock.error());
     remove_rules();

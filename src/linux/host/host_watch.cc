@@ -185,7 +185,7 @@ void HostNetwork::warn_of_firewall() {
 
 std::expected<NetworkLock, HostNetwork::NoLock> HostNetwork::try_lock(
     int cancel_fd, std::chrono::milliseconds patience, std::string_view failure) {
-  auto lock = NetworkLock::acquire(*netfilter_, cancel_fd, patience);
+  auto lock = NetworkLock::acquire(*netfilter_, user_, cancel_fd, patience);
   if (lock) return std::move(*lock);
   if (lock.error().os_errno == 0) return std::unexpected(NoLock::kHeldByAnother);
   if (lock.error().os_errno != ECANCELED) {

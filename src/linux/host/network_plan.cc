@@ -21,7 +21,7 @@ constexpr std::string_view kNumberedNamedPrefix = "vmnet-net";
 // Devices and tables of ours go by their names: this must be no other's.
 bool can_be_named_bridge(std::string_view name) {
   return name.size() < IFNAMSIZ && !is_vm_device_name(name) && !has_bridge_name_prefix(name) &&
-         !is_guard_name(name) && name != kLockTable;
+         !is_guard_name(name) && !is_lock_name(name);
 }
 
 NetworkKind kind_of(const NetworkConfig& config) {

@@ -334,8 +334,8 @@ TEST(ChooseBridgeName, ANamedNetworksIsItsNameWhereThatFits) {
   EXPECT_EQ(chosen("lab", links), "vmnet-net1");
   links = {{.name = "eth0", .alternative_names = {"vmnet-lab"}}};
   EXPECT_EQ(chosen("lab", links), "vmnet-net0");
-  for (const char* name :
-       {"tap0", "tape", "mvt1", "shared", "shared0", "host7", "priv", "lock", "x-guard"}) {
+  for (const char* name : {"tap0", "tape", "mvt1", "shared", "shared0", "host7", "priv", "lock",
+                           "turn-1", "x-guard"}) {
     EXPECT_EQ(chosen(name), "vmnet-net0") << name;
   }
 }

@@ -98,7 +98,7 @@ void update_table(NetlinkSocket& netfilter, const NetworkTable& wanted,
 
 bool is_network_table(const ExistingTable& table, const NetlinkSocket& netfilter) {
   const bool ours_to_remove = !table.owned || table.owner == netfilter.port_id();
-  return ours_to_remove && !is_vm_device_name(table.name) && table.name != kLockTable;
+  return ours_to_remove && !is_vm_device_name(table.name) && !is_lock_name(table.name);
 }
 
 constexpr std::chrono::milliseconds kReleaseWait{1000};
