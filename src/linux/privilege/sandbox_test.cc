@@ -211,6 +211,20 @@ TEST(KeeperSandbox, MakesNoFileAndRunsNothing) {
   EXPECT_EQ(outcome(as_keeper, [] { return static_cast<int>(fork()); }), kKilled);
 }
 
+TEST(KeeperSandbox, ReadsWhereDnsServersAreNamedOnlyWhereItMust) {
+  if (!has_landlock()) GTEST_SKIP() << "the kernel has no Landlock";
+  auto reading = [](bool reads) {
+    return [reads] { return restrict_keeper({.uid = geteuid(), .gid = getegid()}, {}, reads); };
+  };
+  auto may_open = [](const char* path, int flags) {
+    return [path, flags] { return result_of(open(path, flags)); };
+  };
+  EXPECT_EQ(outcome(reading(true), may_open("/etc/passwd", O_RDONLY)), 0);
+  EXPECT_EQ(outcome(reading(false), may_open("/etc/passwd", O_RDONLY)), EACCES);
+  EXPECT_EQ(outcome(reading(true), may_open("/etc/passwd", O_WRONLY)), EACCES);
+  EXPECT_EQ(outcome(reading(true), may_open("/usr/bin/env", O_RDONLY)), EACCES);
+}
+
 TEST(KeeperSandbox, BecomesTheUserAndNobodyElse) {
   uid_t own = geteuid();
   EXPECT_EQ(outcome(as_keeper, [own] { return result_of(setresuid(own, own, own)); }), 0);
