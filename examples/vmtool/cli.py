@@ -116,7 +116,7 @@ def start_parser() -> Parser:
                       "nothing on it for 20 s is started again by emulation")
     this.add_argument("--driver-command", metavar="PROGRAM", help="in place of the driver's own program")
     this.add_argument("--address", type=static_address, metavar="ADDR[/PREFIX]",
-                      help="a static address instead of DHCP")
+                      help="the VM's address: where the helper answers DHCP as --ip-address, else a static one")
     this.add_argument("--timeout", type=seconds, metavar="SECONDS", help="how long to wait for the VM")
     add_helper_options(parser.add_argument_group("vmnet-helper, this start (vmnet-helper --help)"))
     add_synonyms(parser)

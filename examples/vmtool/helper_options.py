@@ -14,6 +14,7 @@ HELPER_OPTIONS = (
     ("--start-address", "ADDR", False, "gateway's IPv4 address"),
     ("--end-address", "ADDR", False, "last IPv4 address that DHCP gives out"),
     ("--subnet-mask", "MASK", False, "mask of both"),
+    ("--ip-address", "ADDR", False, "VM's IPv4 address"),
     ("--dns", "ADDR", True, "DNS server to tell the VM"),
     ("--network-id", "UUID", False, "a network of its own"),
     ("--host-ip-address", "ADDR", False, "host's address in that network"),

@@ -52,14 +52,19 @@ class Options(argparse.Namespace):
 
     def helper_has_dns(self) -> bool:
         """Where the helper answers DHCP it tells the DNS servers; elsewhere the seed does."""
-        return (sys.platform.startswith("linux") and not self.network
-                and self.operation_mode != "bridged"
+        return (sys.platform.startswith("linux") and self.operation_mode != "bridged"
                 and not (self.network_id and not self.host_ip_address))
+
+    def static_address(self) -> str | None:
+        """--address, where no DHCP of the helper's gives it (--ip-address)."""
+        return None if self.helper_has_dns() else self.address
 
     def helper_options(self, machine) -> list[str]:
         words = [f"--interface-id={self.interface_id or machine.interface_id()}"]
         for name, value, repeatable, _ in HANDED_DOWN:
             given = self.value(name)
+            if name == "--ip-address" and given is None and self.address and self.helper_has_dns():
+                given = self.address.partition("/")[0]
             if name == "--dns" and not self.helper_has_dns():
                 continue
             if repeatable:

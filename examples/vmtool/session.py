@@ -87,9 +87,8 @@ class Session:
     def start_vm(self) -> None:
         interface = self.connection.interface
         mac = interface["vmnet_mac_address"]
-        if self.arguments.address:
-            self.static = address.static_address(self.arguments.address, interface,
-                                                 self.arguments.dns)
+        if static := self.arguments.static_address():
+            self.static = address.static_address(static, interface, self.arguments.dns)
         seed.write(self.machine, mac, self.static, self.arguments.seed_dns())
         if self.machine.settings.get("silent_on_kvm") == boot_id():
             self.driver.give_up_kvm()

@@ -2,8 +2,8 @@
 
 _vmnet_run_options='--socket-type --interface-id --operation-mode --shared-interface --enable-tso
   --enable-checksum-offload --tap --enable-isolation --start-address --end-address --subnet-mask
-  --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval --capture
-  --capture-size --verbose --version --help --'
+  --ip-address --dns --network-id --host-ip-address --host-subnet-mask --network
+  --stats-interval --capture --capture-size --verbose --version --help --'
 
 # The place of the command: after --, or the first word that is no option and no option's value.
 _vmnet_run_command() {
@@ -11,7 +11,7 @@ _vmnet_run_command() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) echo $((i + 1)) && return ;;
-      --socket-type | --interface-id | -i | --operation-mode | --shared-interface | --start-address | --end-address | --subnet-mask | --dns | --network-id | --host-ip-address | --host-subnet-mask | --network | --stats-interval | --capture | --capture-size)
+      --socket-type | --interface-id | -i | --operation-mode | --shared-interface | --start-address | --end-address | --subnet-mask | --ip-address | --dns | --network-id | --host-ip-address | --host-subnet-mask | --network | --stats-interval | --capture | --capture-size)
         ((i++))
         [[ ${COMP_WORDS[i]} != = ]] || ((i++))
         ;;
@@ -43,9 +43,9 @@ _vmnet_run() {
     --operation-mode) mapfile -t COMPREPLY < <(compgen -W 'shared bridged host' -- "$word") ;;
     --shared-interface) mapfile -t COMPREPLY < <(compgen -W "$("$helper" --list-shared-interfaces 2> /dev/null)" -- "$word") ;;
     --capture) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-    --interface-id | -i | --start-address | --end-address | --subnet-mask | --dns | \
-      --network-id | --host-ip-address | --host-subnet-mask | --network | --stats-interval | \
-      --capture-size) ;;
+    --interface-id | -i | --start-address | --end-address | --subnet-mask | --ip-address | \
+      --dns | --network-id | --host-ip-address | --host-subnet-mask | --network | \
+      --stats-interval | --capture-size) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$_vmnet_run_options" -- "$word") ;;
   esac
 }

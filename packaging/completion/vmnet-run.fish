@@ -13,7 +13,7 @@ function __vmnet_run_command
         else if test "$words[$i]" = -- -a $i -lt (count $words)
             string join \n -- $words[(math $i + 1)..]
             return 0
-        else if contains -- "$words[$i]" --socket-type --interface-id -i --operation-mode --shared-interface --start-address --end-address --subnet-mask --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval --capture --capture-size
+        else if contains -- "$words[$i]" --socket-type --interface-id -i --operation-mode --shared-interface --start-address --end-address --subnet-mask --ip-address --dns --network-id --host-ip-address --host-subnet-mask --network --stats-interval --capture --capture-size
             set value yes
         else if not string match -q -- '-*' "$words[$i]"
             string join \n -- $words[$i..]
@@ -38,6 +38,7 @@ complete -c vmnet-run -n __vmnet_run_options -l enable-isolation -d "no other VM
 complete -c vmnet-run -n __vmnet_run_options -l start-address -x -d "gateway's IPv4 address"
 complete -c vmnet-run -n __vmnet_run_options -l end-address -x -d "last IPv4 address that DHCP gives out"
 complete -c vmnet-run -n __vmnet_run_options -l subnet-mask -x -d "mask of both"
+complete -c vmnet-run -n __vmnet_run_options -l ip-address -x -d "VM's IPv4 address"
 complete -c vmnet-run -n __vmnet_run_options -l dns -x -d "DNS server to tell the VM"
 complete -c vmnet-run -n __vmnet_run_options -l network-id -x -d "a network of its own"
 complete -c vmnet-run -n __vmnet_run_options -l host-ip-address -x -d "host's address in that network"

@@ -117,6 +117,14 @@ Result<AddressRange> parse_host_address(const GivenOption& host, const GivenOpti
   return AddressRange{.start = *address, .end = last, .prefix_length = *length};
 }
 
+Result<Ipv4> parse_vm_address(const GivenOption& option, const std::optional<AddressRange>& range) {
+  auto address = parse_private_address(option);
+  if (!address || !range) return address;
+  if (auto valid = check_host_part(option, *address, range->subnet()); !valid) return pass(valid);
+  if (*address == range->start) return refuse_value(option, "the gateway has it");
+  return address;
+}
+
 Result<DnsServers> parse_dns_servers(std::span<const GivenOption> given) {
   DnsServers servers;
   for (const GivenOption& option : given) {

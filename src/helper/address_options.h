@@ -1,6 +1,7 @@
 // The options whose values are IP addresses: what makes a set of them a network that works.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,9 @@ Result<UnjudgedAddresses> parse_unjudged_addresses(const GivenOption* start, con
 
 // --host-ip-address, --host-subnet-mask: the host's address, and all that follow it for the VMs.
 Result<AddressRange> parse_host_address(const GivenOption& host, const GivenOption& mask);
+
+// --ip-address, in a network of those addresses where they are known by now.
+Result<Ipv4> parse_vm_address(const GivenOption& option, const std::optional<AddressRange>& range);
 
 struct DnsServers {
   std::vector<Ipv4> ipv4;

@@ -208,6 +208,12 @@ Result<NetworkConfig> parse_network(const GivenOptions& given, Platform platform
     if (auto valid = check_interface_name(*shared_interface); !valid) return pass(valid);
   }
   if (auto layout = parse_layout(given, platform, network); !layout) return pass(layout);
+  if (const GivenOption* option = given.find(OptionId::kIpAddress)) {
+    const auto& own = network.private_network;
+    auto address = parse_vm_address(*option, own ? own->addresses : network.addresses);
+    if (!address) return pass(address);
+    network.vm_address = *address;
+  }
   auto servers = parse_dns_servers(given.all(OptionId::kDns));
   if (!servers) return pass(servers);
   network.dns_servers = std::move(servers->ipv4);

@@ -236,6 +236,27 @@ TEST(OptionErrors, NamedNetworkDecidesTheRest) {
   }
 }
 
+TEST(OptionErrors, IpAddress) {
+  for (const char* address : {"", "10.0.1", "010.0.0.1", "10.0.0.9/24", "192.0.2.9", "fd00::9"}) {
+    expect_refused({with_fd({"--ip-address", address}), "--ip-address '"});
+  }
+  for (const char* address : {"10.0.0.0", "10.0.0.1", "10.0.0.255", "10.0.1.9"}) {
+    expect_refused({with_fd({"--start-address=10.0.0.1", "--end-address=10.0.0.9",
+                             "--subnet-mask=255.255.255.0", "--ip-address", address}),
+                    "--ip-address '"});
+    expect_refused(
+        {with_fd({"--operation-mode=host", "--network-id", kUuid, "--host-ip-address=10.0.0.1",
+                  "--host-subnet-mask=255.255.255.0", "--ip-address", address}),
+         "--ip-address '"});
+  }
+  expect_refused(
+      {with_fd({"--operation-mode=bridged", "--shared-interface=eth0", "--ip-address=10.0.0.9"}),
+       "--ip-address '10.0.0.9': not possible in bridged mode"});
+  expect_refused(
+      {with_fd({"--operation-mode=host", "--network-id", kUuid, "--ip-address=10.0.0.9"}),
+       "--ip-address '10.0.0.9': not possible with --network-id"});
+}
+
 TEST(OptionErrors, NetworkId) {
   const std::string id_named = std::string("--network-id '") + kUuid + "': needs";
   expect_refused({with_fd({"--network-id", kUuid}), id_named});

@@ -121,6 +121,17 @@ constexpr std::array kTable = {
                .summary = "mask of both",
                .help = "the mask of both, 255.0.0.0 to 255.255.255.252",
                .default_text = "255.255.255.0"},
+    OptionSpec{
+        .id = OptionId::kIpAddress,
+        .name = "ip-address",
+        .value_name = "ADDR",
+        .platform = Platform::kLinux,
+        .at_gateway = true,
+        .section = OptionSection::kAddresses,
+        .summary = "VM's IPv4 address",
+        .help = "the VM's IPv4 address, which DHCP gives it: any of the subnet but the "
+                "gateway's; an error where a running VM has it",
+        .default_text = "of the DHCP range, with an interface id the same each time it is free"},
     OptionSpec{.id = OptionId::kDns,
                .name = "dns",
                .value_name = "ADDR",

@@ -27,6 +27,7 @@ enum class OptionId : int {
   kStartAddress,
   kEndAddress,
   kSubnetMask,
+  kIpAddress,
   kDns,
   kNetworkId,
   kHostIpAddress,

@@ -166,6 +166,15 @@ TEST(Options, NamedNetworkGoesWithInterfaceIdAndOffloads) {
             1);
 }
 
+TEST(Options, IpAddressIsTheVms) {
+  EXPECT_FALSE(parsed(with_fd({})).network.vm_address);
+  EXPECT_EQ(parsed(with_fd({"--ip-address", "192.168.64.9"})).network.vm_address,
+            parse_ipv4("192.168.64.9"));
+  EXPECT_TRUE(parse(with_fd({"--network=lab", "--ip-address=192.168.70.9"})));
+  EXPECT_TRUE(parse(with_fd({"--start-address=10.0.0.1", "--end-address=10.0.0.9",
+                             "--subnet-mask=255.255.255.0", "--ip-address=10.0.0.254"})));
+}
+
 TEST(Options, NetworkNameIsADnsLabelOnLinux) {
   EXPECT_EQ(parsed(with_fd({"--network", "Lab-2"})).network.network_name, "lab-2");
   EXPECT_EQ(parsed(with_fd({"--network", "My net"}), Platform::kMacos).network.network_name,
@@ -249,7 +258,8 @@ TEST(Options, TheEnvironmentChangesNothing) {
 }
 
 TEST(Options, AnotherPlatformsOptionIsRefused) {
-  for (const Words& words : {Words{"--tap"}, Words{"--dns", "192.0.2.1"}}) {
+  for (const Words& words :
+       {Words{"--tap"}, Words{"--dns", "192.0.2.1"}, Words{"--ip-address", "192.168.64.9"}}) {
     EXPECT_TRUE(parse(with_fd(words), Platform::kLinux));
     auto refused = parse(with_fd(words), Platform::kMacos);
     ASSERT_FALSE(refused) << words[0];

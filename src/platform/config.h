@@ -48,8 +48,9 @@ struct NetworkConfig {
   std::optional<AddressRange> addresses;  // Linux: explicit subnet, else automatic
   UnjudgedAddresses unjudged_addresses;   // macOS
   std::optional<PrivateNetwork> private_network;
-  std::string network_name;       // --network (on Linux one DNS label in lower case), else empty
-  std::vector<Ipv4> dns_servers;  // --dns, IPv4 ones; both empty: the host's own
+  std::string network_name;        // --network (on Linux one DNS label in lower case), else empty
+  std::optional<Ipv4> vm_address;  // --ip-address
+  std::vector<Ipv4> dns_servers;   // --dns, IPv4 ones; both empty: the host's own
   std::vector<Ipv6> dns_servers_ipv6;
   bool enable_tso = false;
   bool enable_checksum_offload = false;

@@ -35,6 +35,7 @@ def test_what_the_helper_gets(monkeypatch):
         "--interface-id=x", "--operation-mode=host", "--enable-isolation",
         "--start-address=-1; reboot", "--dns=9.9.9.9", "--dns=8.8.8.8"]
     assert given.seed_dns() == []
+    assert "--dns=9.9.9.9" in parse("--network=lab", "--dns=9.9.9.9").helper_options(MACHINE)
 
 
 def test_a_file_is_meant_where_the_tool_was_started(monkeypatch, tmp_path):
@@ -53,6 +54,18 @@ def test_names_of_the_original_tool(monkeypatch):
     assert parse().dns == [], "what one command line says is not another's"
     told = cli.start_parser().format_help()
     assert "runner" not in told and "--dns-servers" not in told and "--enable-offloading" not in told
+
+
+def test_address_is_the_helpers_where_it_answers_dhcp(monkeypatch):
+    monkeypatch.setattr(options.sys, "platform", "linux")
+    for words in ([], ["--network=lab"], ["--operation-mode=host"]):
+        given = parse("--address=192.168.64.9/24", *words)
+        assert "--ip-address=192.168.64.9" in given.helper_options(MACHINE) and given.static_address() is None
+    given = parse("--address=192.0.2.9/24", "--operation-mode=bridged", "--shared-interface=br0")
+    assert given.static_address() == "192.0.2.9/24"
+    assert not any("--ip-address" in word for word in given.helper_options(MACHINE))
+    monkeypatch.setattr(options.sys, "platform", "darwin")
+    assert parse("--address=192.168.64.9").static_address() == "192.168.64.9"
 
 
 @pytest.mark.parametrize("platform, words", [

@@ -117,6 +117,7 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   auto networks = state.networks_with_vms();
   auto plan = plan_network(config_, user_, limits_, networks, *used, state.links);
   if (!plan) return pass(plan);
+  if (auto possible = check_given_address(state, *plan); !possible) return possible;
   if (plan->join != nullptr) {
     record_ = plan->record;
     bridge_ = plan->join->bridge;
@@ -136,6 +137,18 @@ Status HostNetwork::attach_to_own_network(const NetworkState& state) {
   auto noted = enable_uplinks();
   if (!noted) return pass(noted);
   return *noted ? update_tables(Guards::kTake) : Status{};
+}
+
+// --ip-address, before anything is made.
+Status HostNetwork::check_given_address(const NetworkState& state, const NetworkPlan& plan) const {
+  if (!config_.vm_address || !plan.record.addresses) return {};
+  const Ipv4 address = *config_.vm_address;
+  if (auto possible = check_vm_address(*plan.record.addresses, address); !possible) return possible;
+  if (plan.join == nullptr) return {};
+  const Link* other = state.vm_with(plan.join->bridge, address);
+  if (other == nullptr) return {};
+  return fail(fmt::format("--ip-address '{}': the running VM of {} has it; choose another one",
+                          to_string(address), other->name));
 }
 
 // The alias comes first: settings of the host that are changed next are noted in it. A start that

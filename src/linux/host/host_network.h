@@ -119,6 +119,7 @@ class HostNetwork {
   Status make(const NetworkState& state);
   Status attach_to_own_network(const NetworkState& state);
   Status attach_to_shared_interface(const NetworkState& state);
+  Status check_given_address(const NetworkState& state, const NetworkPlan& plan) const;
   Status create_network(const NetworkState& state, NetworkRecord record);
   Status choose_vm_addresses(const NetworkState& state);
   Status attach_tap(const NetworkState& state);

@@ -204,6 +204,18 @@ Result<Ipv4> choose_address(const AddressRange& range, const VmIdentity* lasting
                           to_string(Ipv4{range.start.value + 1}), to_string(range.end)));
 }
 
+Status check_vm_address(const AddressRange& range, Ipv4 address) {
+  const Ipv4Subnet subnet = range.subnet();
+  if (address == range.start) {
+    return fail(fmt::format("--ip-address '{}': the gateway has it", to_string(address)));
+  }
+  if (!subnet.contains(address) || address == subnet.address || address == subnet.broadcast()) {
+    return fail(fmt::format("--ip-address '{}': not a host's address of the VM's network, {}",
+                            to_string(address), to_string(subnet)));
+  }
+  return {};
+}
+
 Result<std::string> choose_bridge_name(const NetworkRecord& record, std::span<const Link> links) {
   auto is_free = [links](const std::string& name) {
     return std::ranges::none_of(links, [&name](const Link& link) {

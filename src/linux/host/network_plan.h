@@ -51,6 +51,10 @@ std::string text_of(const UsedSubnet& used, std::span<const Link> links);
 Result<Ipv4> choose_address(const AddressRange& range, const VmIdentity* lasting,
                             std::span<const Ipv4> taken);
 
+// May a VM have `address`, which its user chose, in a network of those addresses? Any of the subnet
+// but the gateway's, of the pool or not. The error says why not.
+Status check_vm_address(const AddressRange& range, Ipv4 address);
+
 // A name that no device has: of a named network "vmnet-NAME" where it fits, could be no other
 // kind's and is free; else the first "PREFIX<n>".
 Result<std::string> choose_bridge_name(const NetworkRecord& record, std::span<const Link> links);

@@ -317,6 +317,18 @@ TEST(ChooseAddress, OneAddressPool) {
   EXPECT_EQ(to_string(*choose_address(range("10.9.9.1", "10.9.9.2", 30), &id, {})), "10.9.9.2");
 }
 
+TEST(CheckVmAddress, TakesAnyOfTheSubnetButTheGateways) {
+  const AddressRange addresses = range("10.9.9.4", "10.9.9.20", 24);
+  for (const char* address : {"10.9.9.1", "10.9.9.5", "10.9.9.20", "10.9.9.254"}) {
+    EXPECT_TRUE(check_vm_address(addresses, *parse_ipv4(address))) << address;
+  }
+  for (const char* address : {"10.9.9.0", "10.9.9.4", "10.9.9.255", "10.9.8.5", "10.9.10.5"}) {
+    auto refused = check_vm_address(addresses, *parse_ipv4(address));
+    ASSERT_FALSE(refused) << address;
+    EXPECT_THAT(refused.error().message, HasSubstr(address));
+  }
+}
+
 TEST(ChooseBridgeName, TakesTheFirstFreeNumber) {
   std::vector<Link> links = {{.name = "vmnet-shared0"}, {.name = "vmnet-shared2"}};
   EXPECT_EQ(*choose_bridge_name({.kind = NetworkKind::kShared}, links), "vmnet-shared1");

@@ -156,6 +156,14 @@ std::vector<Ipv4> NetworkState::addresses_on(int bridge) const {
   return addresses;
 }
 
+const Link* NetworkState::vm_with(int bridge, Ipv4 address) const {
+  for (const Link* link : vms_of(bridge)) {
+    auto record = parse_vm_alias(link->alias);
+    if (record && record->address == address) return link;
+  }
+  return nullptr;
+}
+
 bool NetworkState::has_prefix(const Ipv6& prefix) const {
   const bool networks_own = std::ranges::any_of(networks, [&](const ExistingNetwork& network) {
     return network.record.ipv6_prefix == prefix;

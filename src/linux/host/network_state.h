@@ -35,6 +35,9 @@ struct NetworkState {
   // The addresses that the VMs of that bridge's network hold.
   std::vector<Ipv4> addresses_on(int bridge) const;
 
+  // The device of the VM of that bridge's network that was given `address`; nullptr: of none.
+  const Link* vm_with(int bridge, Ipv4 address) const;
+
   // Is that /64 a network's of ours, or an isolated VM's?
   bool has_prefix(const Ipv6& prefix) const;
 };

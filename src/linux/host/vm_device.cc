@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "linux/device/identity.h"
 #include "linux/host/forwarding.h"
 #include "linux/host/host_network.h"
@@ -56,6 +57,14 @@ Status HostNetwork::choose_vm_addresses(const NetworkState& state) {
   if (!in_use) return pass(in_use);
   std::vector<Ipv4> taken = given;
   taken.insert(taken.end(), in_use->begin(), in_use->end());
+  if (config_.vm_address) {
+    if (std::ranges::find(*in_use, *config_.vm_address) != in_use->end()) {
+      log_warn("network", "another VM uses {} without having been given it, and loses it",
+               to_string(*config_.vm_address));
+    }
+    facts_.vm_address = config_.vm_address;
+    return {};
+  }
   const VmIdentity own = identity();
   const VmIdentity* lasting = config_.interface_id ? &own : nullptr;
   auto address = choose_address(*record_.addresses, lasting, taken);
