@@ -355,7 +355,9 @@ interface_ref vmnet_interface_start_with_network(
   require(network != nullptr, "no network");
   require(xpc_dictionary_get_value(request, vmnet_operation_mode_key) == nullptr,
           "a mode for a named network");
-  return start(request, queue, handler);
+  interface_ref interface = start(request, queue, handler);
+  if (interface != nullptr) interface->gateway = 0xc0a84d01;
+  return interface;
 }
 
 void vmnet_network_get_ipv4_subnet(void* /*network*/, in_addr* subnet, in_addr* mask) {
