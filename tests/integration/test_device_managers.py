@@ -2,10 +2,13 @@
 
 import os
 import pathlib
+import signal
 import subprocess
+import time
 
 import pytest
 
+from support.helper import descendants
 from support.installation import CAPABLE_COPY, ROOT, SETUID_COPY, SUDO
 from support.lab import PYTHON, REPOSITORY, SUPPORT, end
 from support.snapshot import wait_until
@@ -75,7 +78,7 @@ def test_late_change_is_undone(host, plug_either, mac_changer, options):
 PRIVATE = """
 mount -t tmpfs -o mode=755 run /run
 mount -t tmpfs -o mode=755 dev /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9
-mkdir -p /run/udev /run/systemd/netif /run/systemd/network /run/dbus
+mkdir -p /run/udev /run/systemd/network /run/dbus
 """
 FILES = REPOSITORY / "packaging" / "network"
 UDEVD = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd")
@@ -94,7 +97,8 @@ class Daemon:
     def __init__(self, host, folder, setup, command, ready):
         self.host, self.path = host, pathlib.Path(folder) / "daemon.log"
         with open(self.path, "wb") as log:
-            self.process = host.start("unshare", "--mount", "sh", "-ec",
+            self.process = host.start("unshare", "--mount", "--mount-proc", "--uts", "--pid", "--fork",
+                                      "--kill-child", "sh", "-ec",
                                       f"{PRIVATE}{setup}\nexec {command}", stdout=log, stderr=log)
         # Seen through its eyes.
         made = pathlib.Path(f"/proc/{self.process.pid}/root/run") / ready
@@ -104,6 +108,8 @@ class Daemon:
         return self.path.read_text(errors="replace")
 
     def end(self):
+        # Its change of user loses what would end it with its parent.
+        os.kill(descendants(self.process.pid)[0], signal.SIGKILL)
         end_of(self.host, self.process)
 
 
@@ -141,3 +147,142 @@ def test_udevd(host, plug_tap, daemon, way, files):
         guest.socket.close()
         guest.helper.stop()
         assert not guest.helper.log_lines("WARN", "ERROR")
+
+
+def networkd(daemon, files):
+    """As in a container, where /sys is read-only: it waits for no udev."""
+    program = installed(NETWORKD, "systemd-networkd")
+    return daemon(f"mount -o remount,ro /sys\n{files}", f"env SYSTEMD_LOG_LEVEL=debug {program}",
+                  "systemd/netif/state")
+
+
+ALL_DEVICES = """cat > /run/systemd/network/10-uplink.network <<'END'
+[Match]
+Name=uplink0
+[Link]
+Unmanaged=yes
+END
+cat > /run/systemd/network/70-all.network <<'END'
+[Match]
+Name=*
+[Network]
+DHCP=yes
+END
+"""
+
+
+def reached(seen, device, state):
+    return wait_until(lambda: f"{device}: State changed: initialized -> {state}" in seen.log())
+
+
+def works(guest):
+    try:
+        guest.ping(guest.gateway, timeout=0.5)
+        guest.ping6("fe80::1", guest.autoconfigure().src, timeout=0.5)
+        return True
+    except AssertionError:
+        return False
+
+
+NETWORKS = pytest.mark.parametrize("options", [(), ("--enable-isolation",)], ids=["open", "isolated"])
+
+
+@NETWORKS
+@pytest.mark.parametrize("order", ["before", "later"])
+def test_networkd_leaves_our_devices_alone(plug, daemon, options, order):
+    """Beside a file for all devices, by the file that we ship; it may be started anew at any time."""
+    files = f"cp {FILES}/*.network /run/systemd/network\n{ALL_DEVICES}"
+    seen = networkd(daemon, files) if order == "before" else None
+    guest = plug(*options)
+    seen = seen or networkd(daemon, files)
+    for device in (guest.helper.json["host_interface"], "vmnet-shared0"):
+        assert reached(seen, device, "unmanaged"), seen.log()
+    guest.dhcp()
+    assert works(guest) and not guest.helper.log_lines("WARN")
+
+
+@NETWORKS
+@pytest.mark.parametrize("order", ["before", "later"])
+def test_what_networkd_takes_is_given_again(plug, daemon, options, order):
+    """Without that file: the gateway's addresses, and the place on the bridge."""
+    seen = networkd(daemon, ALL_DEVICES) if order == "before" else None
+    guest = plug(*options)
+    seen = seen or networkd(daemon, ALL_DEVICES)
+    for device in (guest.helper.json["host_interface"], "vmnet-shared0"):
+        assert reached(seen, device, "configuring"), seen.log()
+    guest.dhcp()
+    assert wait_until(lambda: works(guest), 10), guest.helper.stderr()
+    assert all("systemd-networkd" in line for line in guest.helper.log_lines("WARN", "ERROR"))
+
+
+def told(guest, words):
+    return wait_until(lambda: any(words in line and "systemd-networkd" in line
+                                  for line in guest.helper.log_lines("WARN")))
+
+
+def addresses(host, family, device):
+    return set(host.run("ip", "-brief", family, "addr", "show", "dev", device).stdout.split()[2:])
+
+
+@pytest.mark.parametrize("options", [(), ("--enable-isolation",), ("--operation-mode=host",)],
+                         ids=["open", "isolated", "host"])
+@pytest.mark.parametrize("family", ["-4", "-6"], ids=["ipv4", "ipv6"])
+def test_gateways_addresses_are_given_again(host, plug_either, options, family):
+    """What networkd takes where udev runs, which it waits for."""
+    if family == "-6" and "--operation-mode=host" in options:
+        pytest.skip("host mode has no IPv6")
+    guest = plug_either(*options)
+    guest.dhcp()
+    bridge = next(name for name in host.links() if name.startswith(("vmnet-shared", "vmnet-host")))
+    for device in (bridge, guest.helper.json["host_interface"]):
+        before = addresses(host, family, device)
+        host.run("ip", family, "addr", "flush", "dev", device)
+        assert wait_until(lambda: addresses(host, family, device) == before)
+    if family == "-4":
+        assert wait_until(lambda: reaches_gateway(guest), 5)
+    else:
+        guest.ping6("fe80::1", guest.autoconfigure().src)
+
+
+def reaches_gateway(guest):
+    try:
+        guest.ping(guest.gateway, timeout=0.5)
+        return True
+    except AssertionError:
+        return False
+
+
+def test_loss_of_addresses_or_bridge_is_told(host, plug):
+    guest, other = plug(), plug()
+    guest.dhcp()
+    host.ip("addr flush dev vmnet-shared0")
+    assert wait_until(lambda: [line for each in (guest, other) for line in each.helper.log_lines("WARN")
+                               if "vmnet-shared0" in line and "systemd-networkd" in line])
+    host.ip(f"link set {guest.helper.json['host_interface']} nomaster")
+    assert told(guest, guest.helper.json["host_interface"])
+    guest.ping(guest.gateway)
+
+
+@NETWORKS
+@pytest.mark.parametrize("files", ["with our file", "without"])
+def test_network_manager(host, plug, daemon, options, files):
+    """It takes an interest in every device, and none in ours by the file that we ship."""
+    program = installed(NETWORK_MANAGER, "NetworkManager")
+    udev = installed(UDEVD, "systemd-udevd (apt-get install udev)")
+    installed(("/usr/bin/dbus-daemon",), "dbus-daemon")
+    setup = f"mount -o remount,rw /sys\n{udev} --daemon\ndbus-daemon --system --fork"
+    if files != "without":
+        setup += f"\nmkdir -p /run/NetworkManager/conf.d\ncp {FILES}/*.conf /run/NetworkManager/conf.d"
+    seen = daemon(setup, f"{program} --no-daemon --debug", "NetworkManager/devices")
+    guest = plug(*options)
+    guest.dhcp()
+
+    def state(device):
+        lines = host.run("nsenter", "-m", "-r", "-t", seen.process.pid, "nmcli", "--terse", "--fields",
+                         "DEVICE,STATE", "device").stdout.splitlines()
+        return next((line.partition(":")[2] for line in lines if line.startswith(f"{device}:")), "")
+
+    expected = "connected (externally)" if files == "without" else "unmanaged"
+    for device in (guest.helper.json["host_interface"], "vmnet-shared0"):
+        assert wait_until(lambda: state(device) == expected), (state(device), seen.log())
+    assert works(guest) and not guest.helper.log_lines("WARN", "ERROR")

@@ -186,10 +186,10 @@ def test_firewall_that_drops_forwarding_is_told(host, plug):
     host.nft("table ip filter { chain FORWARD { type filter hook forward priority 0;"
              " policy drop; }; }")
     guest = plug()
-    warned = guest.helper.log_lines("WARN")
+    assert wait_until(lambda: any("filter" in line and "forward" in line.lower()
+                                  for line in guest.helper.log_lines("WARN"))), guest.helper.stderr()
     guest.helper.stop()
     host.run("nft", "delete", "table", "ip", "filter")
-    assert any("filter" in line and "forward" in line.lower() for line in warned), warned
 
 
 @pytest.mark.parametrize("value", ["0", "1"])

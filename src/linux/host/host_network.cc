@@ -180,11 +180,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
     if (auto set = set_alias(netlink_, bridge_, to_alias(record_)); !set) return set;
   }
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
-  if (const auto& range = record_.addresses) {
-    auto added = add_address(netlink_, bridge_, range->start, range->subnet());
-    if (!added) return added;
-  }
-  if (record_.ipv6_prefix) return add_gateway_ipv6(netlink_, bridge_, *record_.ipv6_prefix);
+  if (auto added = add_gateway(bridge_); !added) return pass(added);
   return {};
 }
 

@@ -68,17 +68,17 @@ class HostNetwork {
   int route_events_fd() const { return route_events_ ? route_events_->fd() : -1; }
   int device_events_fd() const { return device_events_ ? device_events_->fd() : -1; }
 
-  // Undoes a change of the device's MAC address. True where the VM, which holds its device itself,
-  // may have made it to harm others: the device must be taken away.
+  // Undoes a change of the device's MAC address, and puts it back on its bridge. True where the VM,
+  // which holds its device itself, may have made it to harm others: the device must be taken away.
   bool read_device_events();
 
-  // Drains the events: true where the host has a new way out, or its forwarding has been switched,
-  // so that follow_routes() is due.
+  // Drains the events: true where the host has a new way out, its forwarding has been switched, or
+  // the gateway has lost an address, so that follow_routes() is due.
   bool read_route_events();
 
   // Switches forwarding on for uplinks that have come since, and where it was switched off; guards
-  // what is ours to guard. False where another helper has the lock: to be called again soon.
-  // `cancel_fd` readable: nobody wants it any more.
+  // what is ours to guard; gives the gateway back what it has lost. False where another helper has
+  // the lock: to be called again soon. `cancel_fd` readable: nobody wants it any more.
   bool follow_routes(int cancel_fd);
 
   // The network's tables: somebody has removed one; a VM of ours, and maybe its keeper, has ended.
@@ -144,7 +144,12 @@ class HostNetwork {
                                               std::string_view failure);
 
   Status watch();
-  Status ensure_device_mac();
+  Status ensure_device();
+  Status put_back_on_bridge();
+  void restore_gateway();
+  // Gives the bridge, or an isolated VM's device, the gateway's addresses. True where it lacked
+  // any.
+  Result<bool> add_gateway(int device);
   Status watch_device();
   bool is_somebodys(const Mac& mac);
   Status watch_tables();
@@ -154,6 +159,7 @@ class HostNetwork {
   bool is_isolated() const { return config_.enable_isolation && config_.mode != Mode::kBridged; }
   bool is_of_others(int device);
   bool is_way_out(const nlmsghdr* route_event);
+  bool is_gateways(const nlmsghdr* address_event) const;
   ForwardingNeeds forwarding_needs();
   void remove_device();
   void remove_rules();
@@ -181,7 +187,7 @@ class HostNetwork {
   std::optional<TableEvents> table_events_;
   std::optional<DeviceEvents> vm_ends_;
   std::optional<DeviceEvents> device_events_;
-  int mac_changes_ = 0;  // that were undone, of a device that its VM holds
+  int mac_changes_ = 0;  // that were seen
   std::optional<SubnetEvents> subnet_events_;
   std::string dns_state_;  // of the files that name the host's servers, as last seen
 };

@@ -7,7 +7,11 @@
 #include <chrono>
 #include <cstddef>
 #include <set>
+#include <string>
+#include <vector>
 
+#include <fmt/ranges.h>
+#include <linux/if_addr.h>
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
 
@@ -41,16 +45,17 @@ SwitchEvent parse_switch_event(const nlmsghdr* message) {
   return device < 0 ? SwitchEvent::kOn : SwitchEvent::kNone;
 }
 
-// What is looked at: new routes to machines, and single settings, with a device or without one. A
-// new device tells all its settings, for each protocol, which need wake nobody.
-std::array<sock_filter, 10> switch_and_route_filter() {
+// What is looked at: addresses that go, new routes to machines, and single settings, with a device
+// or without one. A new device tells all its settings, for each protocol, which need wake nobody.
+std::array<sock_filter, 11> watched_events_filter() {
   constexpr size_t kAttribute = sizeof(nlattr) + sizeof(uint32_t);
   constexpr size_t kDeviceAlone = NLMSG_LENGTH(NLMSG_ALIGN(sizeof(netconfmsg))) + kAttribute;
   return {bpf_load(BPF_H, offsetof(nlmsghdr, nlmsg_type)),
           bpf_if_equal(htons(RTM_NEWNETCONF), 0, 3),
           bpf_load(BPF_W, offsetof(nlmsghdr, nlmsg_len)),
-          bpf_if_equal(htonl(kDeviceAlone), 4, 0),
-          bpf_if_equal(htonl(kDeviceAlone + kAttribute), 3, 4),
+          bpf_if_equal(htonl(kDeviceAlone), 5, 0),
+          bpf_if_equal(htonl(kDeviceAlone + kAttribute), 4, 5),
+          bpf_if_equal(htons(RTM_DELADDR), 3, 0),
           bpf_skip_unless(htons(RTM_NEWROUTE), 3),
           bpf_load(BPF_B, sizeof(nlmsghdr) + offsetof(rtmsg, rtm_type)),
           bpf_skip_unless(RTN_UNICAST, 1),
@@ -64,27 +69,46 @@ Status HostNetwork::watch() {
   if (bridge_ == 0) return {};  // a macvtap
   if (auto watched = watch_device(); !watched) return watched;
   if (auto watched = watch_subnet(); !watched) return watched;
-  if (config_.mode == Mode::kBridged || record_.kind != NetworkKind::kShared) return {};
+  if (config_.mode == Mode::kBridged) return {};
   auto events = NetlinkSocket::open(NETLINK_ROUTE);
   if (!events) return pass(events);
-  if (attach_filter(events->fd(), switch_and_route_filter()) != 0) {
+  if (attach_filter(events->fd(), watched_events_filter()) != 0) {
     return fail_errno("cannot filter route events", errno);
   }
-  for (int group :
-       {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF}) {
+  std::vector<int> groups = {RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+  if (record_.kind == NetworkKind::kShared) {
+    groups.insert(groups.end(), {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_NETCONF,
+                                 RTNLGRP_IPV6_NETCONF});
+  }
+  for (int group : groups) {
     if (auto joined = events->join_group(group); !joined) return joined;
   }
   route_events_.emplace(std::move(*events));
   return {};
 }
 
-// udev may have looked at the device before create_tap() gave it its MAC.
-Status HostNetwork::ensure_device_mac() {
+// udev may have looked at the device before create_tap() gave it its MAC, and systemd-networkd
+// takes what it configures out of every bridge that its files do not name.
+Status HostNetwork::ensure_device() {
   auto link = find_link(netlink_, device_);
   if (!link) return pass(link);
-  const Mac mac = device_mac();
-  if (link->mac == mac) return {};
-  return set_link_mac(netlink_, device_, mac);
+  if (const Mac mac = device_mac(); link->mac != mac) {
+    if (auto set = set_link_mac(netlink_, device_, mac); !set) return set;
+  }
+  if (is_isolated() || link->master != 0) return {};
+  return put_back_on_bridge();
+}
+
+Status HostNetwork::put_back_on_bridge() {
+  if (!find_link(netlink_, bridge_)) return {};
+  log_warn(
+      "network",
+      "{} was taken out of {}, which cuts its VM off (by systemd-networkd, say, which our .network "
+      "file keeps from it): put back",
+      facts_.device.data(), bridge_name_);
+  if (auto attached = attach_port(netlink_, device_, bridge_); !attached) return attached;
+  if (config_.mode == Mode::kBridged) return {};
+  return add_forwarding_entry(netlink_, device_, facts_.vm_mac);
 }
 
 // Before the VM has the device.
@@ -92,8 +116,8 @@ Status HostNetwork::watch_device() {
   auto events = DeviceEvents::watch(device_, DeviceEvent::kChanged);
   if (!events) return pass(events);
   // What came until now was not the VM's doing.
-  if (auto ensured = ensure_device_mac(); !ensured) return ensured;
-  events->read([](const Mac&) {});
+  events->read([](const Link&) {});
+  if (auto ensured = ensure_device(); !ensured) return ensured;
   device_events_.emplace(std::move(*events));
   return {};
 }
@@ -114,16 +138,21 @@ bool HostNetwork::is_somebodys(const Mac& mac) {
 bool HostNetwork::read_device_events() {
   constexpr int kMaxChanges = 4;
   std::set<Mac> others;
-  bool complete = device_events_->read([&others](const Mac& mac) { others.insert(mac); });
+  bool off_bridge = false;
+  bool complete = device_events_->read([&](const Link& link) {
+    others.insert(link.mac);
+    off_bridge = off_bridge || (!is_isolated() && link.master == 0);
+  });
   others.erase(device_mac());
-  if (complete && others.empty()) return false;
+  if (complete && others.empty() && !off_bridge) return false;
+  if (!others.empty()) mac_changes_++;
   const bool held_by_vm = config_.hand_over_device;
   const bool harmless =
       !held_by_vm ||
-      (complete && ++mac_changes_ <= kMaxChanges &&
+      (complete && mac_changes_ <= kMaxChanges &&
        std::ranges::none_of(others, [this](const Mac& mac) { return is_somebodys(mac); }));
   if (harmless) {
-    auto undone = ensure_device_mac();
+    auto undone = ensure_device();
     if (undone || undone.error().os_errno == ENODEV) return false;
     log_warn("network", "{}", undone.error().message);
   }
@@ -136,7 +165,9 @@ bool HostNetwork::read_device_events() {
 bool HostNetwork::read_route_events() {
   bool due = false;
   bool complete = route_events_->read_events([&](const nlmsghdr* message) {
-    if (message->nlmsg_type == RTM_NEWNETCONF) {
+    if (message->nlmsg_type == RTM_DELADDR) {
+      due = due || is_gateways(message);
+    } else if (message->nlmsg_type == RTM_NEWNETCONF) {
       const SwitchEvent event = parse_switch_event(message);
       saw_switched_off_ = saw_switched_off_ || event == SwitchEvent::kOff;
       due = due || event != SwitchEvent::kNone;
@@ -150,6 +181,30 @@ bool HostNetwork::read_route_events() {
 bool HostNetwork::is_of_others(int device) {
   auto link = find_link(netlink_, device);
   return link && !link->name.starts_with(kOwnPrefix);
+}
+
+bool HostNetwork::is_gateways(const nlmsghdr* address_event) const {
+  const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(address_event));
+  const auto device = static_cast<int>(header->ifa_index);
+  return device == bridge_ || (is_isolated() && device == device_);
+}
+
+// Under the lock. All keepers of the network see it, and one tells of it.
+void HostNetwork::restore_gateway() {
+  std::vector<std::string> restored;
+  auto restore = [&](int device, const std::string& name) {
+    auto lacked = add_gateway(device);
+    if (!lacked) log_warn("network", "{}", lacked.error().message);
+    if (lacked && *lacked) restored.push_back(name);
+  };
+  restore(bridge_, bridge_name_);
+  if (is_isolated()) restore(device_, facts_.device.data());
+  if (restored.empty()) return;
+  log_warn(
+      "network",
+      "addresses of the gateway were taken from {}, which cuts VMs off (by systemd-networkd, say, "
+      "which our .network file keeps from it): given again",
+      fmt::join(restored, ", "));
 }
 
 // The routes that the kernel makes for addresses of our own devices are none.
@@ -200,6 +255,8 @@ bool HostNetwork::follow_routes(int cancel_fd) {
   auto state = read_network_state(netlink_);
   // The worker has ended meanwhile, and another helper has cleaned up after it.
   if (state && find_link(state->links, bridge_) == nullptr) return true;
+  restore_gateway();
+  if (record_.kind != NetworkKind::kShared) return true;
   auto enabled = enable_uplinks();
   Status followed = enabled ? update_tables(Guards::kTake) : Status(pass(enabled));
   if (!followed) {

@@ -57,7 +57,7 @@ std::optional<milliseconds> HostNetwork::read_table_events() {
 }
 
 std::optional<milliseconds> HostNetwork::read_vm_ends() {
-  vm_ends_->read([](const Mac&) {});
+  vm_ends_->read([](const Link&) {});
   return soon(kSocketsWait, kSocketsSpread);
 }
 

@@ -40,9 +40,26 @@ Ipv6 choose_prefix(const NetworkState& state, std::string_view name) {
   return prefix;
 }
 
-Status add_gateway_ipv6(NetlinkSocket& netlink, int device, const Ipv6& prefix) {
-  if (auto added = add_address(netlink, device, kGatewayLinkLocal, 64); !added) return added;
-  return add_address(netlink, device, gateway_of(prefix), 64);
+Result<bool> HostNetwork::add_gateway(int device) {
+  bool lacked = false;
+  Status failed;
+  auto account = [&](Result<bool> added) {
+    if (!added && failed) failed = pass(added);
+    lacked = lacked || (added && *added);
+  };
+  const bool is_link = device == device_;
+  const auto& range = record_.addresses;
+  if (is_link && facts_.vm_address) {
+    account(add_peer_address(netlink_, device, range->start, *facts_.vm_address));
+  } else if (!is_link && range) {
+    account(add_address(netlink_, device, range->start, range->subnet()));
+  }
+  if (const auto& prefix = is_link ? facts_.ipv6_prefix : record_.ipv6_prefix) {
+    account(add_address(netlink_, device, kGatewayLinkLocal, 64));
+    account(add_address(netlink_, device, gateway_of(*prefix), 64));
+  }
+  if (!failed) return pass(failed);
+  return lacked;
 }
 
 Status HostNetwork::choose_vm_addresses(const NetworkState& state) {
@@ -152,12 +169,8 @@ Status HostNetwork::make_link() {
   if (!configured) return pass(configured);
   if (!*configured) facts_.ipv6_prefix.reset();
   if (auto up = set_link_up(netlink_, device_); !up) return up;
-  if (facts_.vm_address) {
-    auto added = add_peer_address(netlink_, device_, facts_.addresses->start, *facts_.vm_address);
-    if (!added) return added;
-  }
-  if (!facts_.ipv6_prefix) return {};
-  return add_gateway_ipv6(netlink_, device_, *facts_.ipv6_prefix);
+  if (auto added = add_gateway(device_); !added) return pass(added);
+  return {};
 }
 
 Status HostNetwork::install_vm_rules() {

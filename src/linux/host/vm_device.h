@@ -20,7 +20,4 @@ inline TapOffload offload_of(const NetworkConfig& config) {
 // The unique local /64 that follows from the host and from `name`; another one where it is taken.
 Ipv6 choose_prefix(const NetworkState& state, std::string_view name);
 
-// The gateway's IPv6 addresses on one of our links.
-Status add_gateway_ipv6(NetlinkSocket& netlink, int device, const Ipv6& prefix);
-
 }  // namespace vmnet

@@ -8,7 +8,6 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
-#include "linux/netlink/links.h"
 #include "linux/netlink/packet_filter.h"
 
 namespace vmnet {
@@ -50,9 +49,9 @@ Result<DeviceEvents> DeviceEvents::watch_ends(std::string_view prefix) {
   return DeviceEvents(std::move(*netlink));
 }
 
-bool DeviceEvents::read(const std::function<void(const Mac&)>& mac) {
-  return netlink_.read_events([&mac](const nlmsghdr* message) {
-    if (message->nlmsg_type == RTM_NEWLINK) mac(parse_link(message).mac);
+bool DeviceEvents::read(const std::function<void(const Link&)>& changed) {
+  return netlink_.read_events([&changed](const nlmsghdr* message) {
+    if (message->nlmsg_type == RTM_NEWLINK) changed(parse_link(message));
   });
 }
 

@@ -4,8 +4,8 @@
 #include <functional>
 #include <string_view>
 
-#include "base/mac.h"
 #include "base/result.h"
+#include "linux/netlink/links.h"
 #include "linux/netlink/netlink.h"
 
 namespace vmnet {
@@ -23,9 +23,9 @@ class DeviceEvents {
 
   int fd() const { return netlink_.fd(); }
 
-  // Reads what has come, without waiting, and calls `mac` for each MAC address that the device had
-  // at an event. False: events were lost.
-  bool read(const std::function<void(const Mac&)>& mac);
+  // Reads what has come, without waiting, and calls `changed` with the device as it was at each
+  // change. False: events were lost.
+  bool read(const std::function<void(const Link&)>& changed);
 
  private:
   explicit DeviceEvents(NetlinkSocket netlink) : netlink_(std::move(netlink)) {}

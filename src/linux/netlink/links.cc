@@ -41,9 +41,10 @@ Mac mac_of(const nlattr* attribute) {
 }
 
 // `peer`: the address itself, or that of the other end.
-Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
-                   const void* peer, size_t size, int prefix_length, const std::string& text) {
-  NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+Result<bool> put_address(NetlinkSocket& netlink, int index, uint8_t family, const void* address,
+                         const void* peer, size_t size, int prefix_length,
+                         const std::string& text) {
+  NetlinkMessage message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
   auto* header = message.add_family_header<ifaddrmsg>();
   header->ifa_family = family;
   header->ifa_prefixlen = static_cast<uint8_t>(prefix_length);
@@ -52,7 +53,11 @@ Status put_address(NetlinkSocket& netlink, int index, uint8_t family, const void
   if (family == AF_INET6) header->ifa_flags = IFA_F_NODAD;
   message.put_bytes(IFA_LOCAL, address, size);
   message.put_bytes(IFA_ADDRESS, peer, size);
-  return netlink.request(message, fmt::format("cannot add address {}/{}", text, prefix_length));
+  auto added =
+      netlink.request(message, fmt::format("cannot add address {}/{}", text, prefix_length));
+  if (!added && added.error().os_errno == EEXIST) return false;
+  if (!added) return pass(added);
+  return true;
 }
 
 // `type` RTM_NEWLINKPROP or RTM_DELLINKPROP.
@@ -324,18 +329,20 @@ Status delete_link(NetlinkSocket& netlink, int index) {
   return deleted;
 }
 
-Status add_address(NetlinkSocket& netlink, int index, Ipv4 address, const Ipv4Subnet& subnet) {
+Result<bool> add_address(NetlinkSocket& netlink, int index, Ipv4 address,
+                         const Ipv4Subnet& subnet) {
   uint32_t bytes = htonl(address.value);
   return put_address(netlink, index, AF_INET, &bytes, &bytes, sizeof(bytes), subnet.prefix_length,
                      to_string(address));
 }
 
-Status add_address(NetlinkSocket& netlink, int index, const Ipv6& address, int prefix_length) {
+Result<bool> add_address(NetlinkSocket& netlink, int index, const Ipv6& address,
+                         int prefix_length) {
   return put_address(netlink, index, AF_INET6, address.bytes.data(), address.bytes.data(),
                      address.bytes.size(), prefix_length, to_string(address));
 }
 
-Status add_peer_address(NetlinkSocket& netlink, int index, Ipv4 address, Ipv4 peer) {
+Result<bool> add_peer_address(NetlinkSocket& netlink, int index, Ipv4 address, Ipv4 peer) {
   constexpr int kOneAddress = 32;
   uint32_t local = htonl(address.value);
   uint32_t remote = htonl(peer.value);

@@ -99,11 +99,12 @@ Status add_forwarding_entry(NetlinkSocket& netlink, int port, const Mac& mac);
 // Deletes a device. One that is gone already is no error.
 Status delete_link(NetlinkSocket& netlink, int index);
 
-// Adds an address with its connected route, usable at once (no duplicate address detection).
-Status add_address(NetlinkSocket& netlink, int index, Ipv4 address, const Ipv4Subnet& subnet);
-Status add_address(NetlinkSocket& netlink, int index, const Ipv6& address, int prefix_length);
+// Adds an address with its connected route, usable at once (no duplicate address detection). False
+// where the device has it.
+Result<bool> add_address(NetlinkSocket& netlink, int index, Ipv4 address, const Ipv4Subnet& subnet);
+Result<bool> add_address(NetlinkSocket& netlink, int index, const Ipv6& address, int prefix_length);
 
-// Adds an address with a route to the one neighbour that the link has.
-Status add_peer_address(NetlinkSocket& netlink, int index, Ipv4 address, Ipv4 peer);
+// Adds an address with a route to the one neighbour that the link has. False where it is there.
+Result<bool> add_peer_address(NetlinkSocket& netlink, int index, Ipv4 address, Ipv4 peer);
 
 }  // namespace vmnet
