@@ -18,24 +18,25 @@ STARTS = 8
 
 
 class Loops:
-    """Users' loops of a start and a SIGKILL, as fast as they go, at moments of their own."""
+    """A user's loops of a start and a SIGKILL as soon as the helper works, as fast as they go."""
 
     def __init__(self, host):
         self.over = threading.Event()
         self.started = 0
-        self.threads = [threading.Thread(target=self.loop, args=(host, number)) for number in range(LOOPS)]
+        self.threads = [threading.Thread(target=self.loop, args=(host,)) for _ in range(LOOPS)]
         for thread in self.threads:
             thread.start()
 
-    def loop(self, host, number):
+    def loop(self, host):
         while not self.over.is_set():
             helper_end, vm_end = cable(host)
             process = subprocess.Popen(
                 [*host.prefix("mallory"), str(SETUID_COPY.helper()), "--fd", str(helper_end.fileno())],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 pass_fds=(helper_end.fileno(),))
             self.started += 1
-            self.over.wait(0.3 + number * 0.05)
+            process.stdout.readline()
+            process.stdout.close()
             process.send_signal(signal.SIGKILL)
             process.wait()
             helper_end.close()
