@@ -49,10 +49,14 @@ Neighbour parse_neighbour(const nlmsghdr* message) {
   return neighbour;
 }
 
-Result<std::vector<Neighbour>> list_neighbours(NetlinkSocket& netlink, uint8_t family) {
+// On that bridge or, with AF_BRIDGE, behind its ports. The kernel sends others as well where it is
+// older than 4.20; a bridge of the user's may know a million.
+Result<std::vector<Neighbour>> list_neighbours(NetlinkSocket& netlink, uint8_t family,
+                                               int bridge) {
   std::vector<Neighbour> neighbours;
   NetlinkMessage message(RTM_GETNEIGH, NLM_F_DUMP);
   message.add_family_header<ndmsg>()->ndm_family = family;
+  message.put_u32(family == AF_BRIDGE ? NDA_MASTER : NDA_IFINDEX, static_cast<uint32_t>(bridge));
   auto listed = netlink.query(
       message, "cannot list neighbours",
       [&neighbours](const nlmsghdr* answer) { neighbours.push_back(parse_neighbour(answer)); },
@@ -64,9 +68,9 @@ Result<std::vector<Neighbour>> list_neighbours(NetlinkSocket& netlink, uint8_t f
 }  // namespace
 
 Result<std::vector<Ipv4>> addresses_in_use(NetlinkSocket& netlink, int bridge) {
-  auto known = list_neighbours(netlink, AF_INET);
+  auto known = list_neighbours(netlink, AF_INET, bridge);
   if (!known) return pass(known);
-  auto forwarding = list_neighbours(netlink, AF_BRIDGE);
+  auto forwarding = list_neighbours(netlink, AF_BRIDGE, bridge);
   if (!forwarding) return pass(forwarding);
   std::set<Mac> present;
   for (const Neighbour& entry : *forwarding) {
@@ -98,7 +102,7 @@ Result<std::vector<LiveNeighbour>> list_live_neighbours(NetlinkSocket& netlink) 
 Status forget_neighbours(NetlinkSocket& netlink, int bridge, const Mac& mac,
                          const std::vector<std::vector<uint8_t>>& addresses) {
   for (auto family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
-    auto known = list_neighbours(netlink, family);
+    auto known = list_neighbours(netlink, family, bridge);
     if (!known) return pass(known);
     for (const Neighbour& neighbour : *known) {
       if (neighbour.device != bridge || (neighbour.state & (NUD_PERMANENT | NUD_NOARP)) != 0)
