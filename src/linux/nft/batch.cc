@@ -94,7 +94,8 @@ void NftBatch::create_set(const NftTable& table, const NftSet& set, std::string_
   uint32_t flags = 0;
   if (set.name.empty()) flags |= NFT_SET_ANONYMOUS | NFT_SET_CONSTANT;
   if (set.interval) flags |= NFT_SET_INTERVAL;
-  if (set.dynamic) flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
+  if (set.dynamic) flags |= NFT_SET_EVAL;
+  if (set.dynamic && !set.lasting) flags |= NFT_SET_TIMEOUT;
   NftMessage message(NFT_MSG_NEWSET, NLM_F_CREATE, table.family());
   message.put_string(NFTA_SET_TABLE, table.name());
   message.put_string(NFTA_SET_NAME, name);

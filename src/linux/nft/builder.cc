@@ -176,7 +176,20 @@ NftRule& NftRule::has_some(const NftField& field, uint32_t bits) {
 }
 
 NftRule& NftRule::update(const NftField& field, const NftBoundedSet& set) {
-  return load(field).add(NftUpdate{.set = std::string(set.name), .timeout = set.timeout});
+  return load(field).add(NftUpdate{.set = std::string(set.name),
+                                   .timeout = set.timeout,
+                                   .limit = set.limit,
+                                   .connections = set.connections});
+}
+
+NftRule& NftRule::add(const NftField& field, const NftBoundedSet& set) {
+  return load(field).add(
+      NftUpdate{.set = std::string(set.name), .timeout = set.timeout, .refresh = false});
+}
+
+NftRule& NftRule::over(NftLimit limit) {
+  limit.over = true;
+  return add(limit);
 }
 
 NftRule& NftRule::set_mark_bits(uint32_t bits) {
@@ -205,6 +218,6 @@ void NftRule::jump(std::string_view chain) {
 
 void NftRule::leave() { add(NftVerdict{.code = NFT_RETURN}); }
 
-void NftRule::masquerade() { add(NftMasquerade{}); }
+void NftRule::masquerade(const std::optional<NftPorts>& ports) { add(NftMasquerade{ports}); }
 
 }  // namespace vmnet

@@ -56,9 +56,23 @@ struct NftLookup {
   bool inverted = false;
   bool operator==(const NftLookup&) const = default;
 };
-struct NftUpdate {  // puts the register into a set for so long; ends the rule where it is full
+// A token bucket: so many packets (or bytes) a second, and so many at once. Where they are spent
+// the rule ends, or, with `over`, where they are not.
+struct NftLimit {
+  uint32_t rate = 0;
+  uint32_t burst = 0;
+  bool bytes = false;
+  bool over = false;
+  bool operator==(const NftLimit&) const = default;
+};
+// Puts the register into a set for so long; ends the rule where it is full. An element may hold a
+// bucket and a count of connections of its own, of which both must have room.
+struct NftUpdate {
   std::string set;
-  std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds timeout{0};  // 0: until it counts no connection
+  bool refresh = true;                   // one that is there already lives on for that long
+  std::optional<NftLimit> limit;
+  uint32_t connections = 0;  // 0: not counted
   bool operator==(const NftUpdate&) const = default;
 };
 struct NftVerdict {
@@ -66,11 +80,17 @@ struct NftVerdict {
   std::string chain;  // of goto and jump
   bool operator==(const NftVerdict&) const = default;
 };
+struct NftPorts {  // both included
+  uint16_t first = 0;
+  uint16_t last = 0;
+  bool operator==(const NftPorts&) const = default;
+};
 struct NftMasquerade {
+  std::optional<NftPorts> ports;  // of the host's, ICMP's ids too
   bool operator==(const NftMasquerade&) const = default;
 };
 using NftExpression = std::variant<NftLoad, NftMetaSet, NftMask, NftCompare, NftLookup, NftUpdate,
-                                   NftVerdict, NftMasquerade>;
+                                   NftLimit, NftVerdict, NftMasquerade>;
 
 struct NftElement {
   NftBytes key;
@@ -86,6 +106,7 @@ struct NftSet {
   bool interval = false;
   uint32_t max_size = 0;  // 0: no bound
   bool dynamic = false;   // rules add elements
+  bool lasting = false;   // those have no timeout
   std::vector<NftElement> elements;
   bool operator==(const NftSet&) const = default;
 };
@@ -94,12 +115,15 @@ struct NftSet {
 NftSet nft_set(std::string_view name, const NftType& type, const std::vector<NftValue>& values);
 
 // A set that rules fill: an element leaves it when it was not put there again for so long; where it
-// is full the rule that would add one ends.
+// is full the rule that would add one ends. With a limit, or connections counted, an element also
+// bounds what the rule lets pass of the packets that have it.
 struct NftBoundedSet {
   std::string_view name;
   NftType type;
   uint32_t max_size = 0;
   std::chrono::milliseconds timeout{0};
+  std::optional<NftLimit> limit = {};
+  uint32_t connections = 0;  // instead of a timeout
 };
 
 class NftRule {
@@ -124,8 +148,12 @@ class NftRule {
   }
   NftRule& has_some(const NftField& field, uint32_t bits);
 
-  // Puts what stands there into the set.
+  // Puts what stands there into the set; add() leaves what is there already as old as it is.
   NftRule& update(const NftField& field, const NftBoundedSet& set);
+  NftRule& add(const NftField& field, const NftBoundedSet& set);
+
+  // Ends the rule unless there is more than the limit allows.
+  NftRule& over(NftLimit limit);
 
   // Changes the packet's mark in place.
   NftRule& set_mark_bits(uint32_t bits);
@@ -141,7 +169,7 @@ class NftRule {
   void go_to(std::string_view chain);
   void jump(std::string_view chain);
   void leave();  // "return"
-  void masquerade();
+  void masquerade(const std::optional<NftPorts>& ports = {});
 
   const std::vector<NftExpression>& expressions() const { return expressions_; }
   const std::vector<NftSet>& anonymous_sets() const { return anonymous_sets_; }
@@ -175,7 +203,8 @@ struct NftHook {
 
 class NftChain {
  public:
-  NftChain(NftFamily family, std::string_view name, std::optional<NftHook> hook)
+  NftChain(NftFamily family, std::string_view name) : family_(family), name_(name) {}
+  NftChain(NftFamily family, std::string_view name, NftHook hook)
       : family_(family), name_(name), hook_(std::move(hook)) {}
 
   // A new last rule. The reference holds until the table is moved.
@@ -203,14 +232,15 @@ class NftTable {
   }
   // A chain for go_to. Chains exist before any rule does, so their order does not matter.
   NftChain& chain(std::string_view name) {
-    return chains_.emplace_back(family_, name, std::nullopt);
+    return chains_.emplace_back(family_, name);
   }
   void set(NftSet set) { sets_.push_back(std::move(set)); }
   void bounded_set(const NftBoundedSet& set) {
     sets_.push_back({.name = std::string(set.name),
                      .type = set.type,
                      .max_size = set.max_size,
-                     .dynamic = true});
+                     .dynamic = true,
+                     .lasting = set.timeout.count() == 0});
   }
 
   NftFamily family() const { return family_; }

@@ -212,5 +212,27 @@ TEST(NftRule, TestsConntrackBitsInTheHostsOrder) {
                                              NftVerdict{.code = NF_ACCEPT}}));
 }
 
+TEST(NftRule, BoundsWhatAnElementLetsPass) {
+  constexpr NftLimit kLimit{.rate = 4, .burst = 64};
+  constexpr NftBoundedSet kSet{
+      .name = "some", .type = kNftEtherAddress, .max_size = 8, .limit = kLimit, .connections = 9};
+  NftTable table(NftFamily::kBridge, "table");
+  table.bounded_set(kSet);
+  EXPECT_TRUE(table.sets()[0].dynamic);
+  EXPECT_TRUE(table.sets()[0].lasting);
+  NftRule rule(NftFamily::kBridge);
+  rule.update(kEtherSource, kSet).accept();
+  EXPECT_EQ(rule.expressions()[1],
+            NftExpression(NftUpdate{.set = "some", .limit = kLimit, .connections = 9}));
+}
+
+TEST(NftRule, EndsUnlessOverTheLimit) {
+  constexpr NftLimit kLimit{.rate = 8, .burst = 256, .bytes = true};
+  NftRule rule(NftFamily::kBridge);
+  rule.over(kLimit).drop();
+  EXPECT_EQ(rule.expressions()[0],
+            NftExpression(NftLimit{.rate = 8, .burst = 256, .bytes = true, .over = true}));
+}
+
 }  // namespace
 }  // namespace vmnet

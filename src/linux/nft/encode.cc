@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 
 namespace vmnet {
@@ -88,10 +89,33 @@ class ExpressionWriter {
   void operator()(const NftUpdate& update) const {
     write("dynset", [&] {
       message_.put_string(NFTA_DYNSET_SET_NAME, update.set);
-      put_nft_u32(message_, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+      put_nft_u32(message_, NFTA_DYNSET_OP,
+                  update.refresh ? uint32_t{NFT_DYNSET_OP_UPDATE} : uint32_t{NFT_DYNSET_OP_ADD});
       put_nft_u32(message_, NFTA_DYNSET_SREG_KEY, kRegister);
-      const uint64_t timeout = htobe64(static_cast<uint64_t>(update.timeout.count()));
-      message_.put_bytes(NFTA_DYNSET_TIMEOUT, &timeout, sizeof(timeout));
+      if (update.timeout.count() != 0) {
+        put_u64(NFTA_DYNSET_TIMEOUT, static_cast<uint64_t>(update.timeout.count()));
+      }
+      if (!update.limit) return;
+      put_nft_u32(message_, NFTA_DYNSET_FLAGS, NFT_DYNSET_F_EXPR);
+      nlattr* held = message_.begin_nest(NFTA_DYNSET_EXPRESSIONS);  // Linux 5.11
+      (*this)(*update.limit);
+      if (update.connections != 0) {
+        write("connlimit",
+              [&] { put_nft_u32(message_, NFTA_CONNLIMIT_COUNT, update.connections); });
+      }
+      message_.end_nest(held);
+    });
+  }
+
+  void operator()(const NftLimit& limit) const {
+    write("limit", [&] {
+      constexpr uint64_t kSecond = 1;
+      put_u64(NFTA_LIMIT_RATE, limit.rate);
+      put_u64(NFTA_LIMIT_UNIT, kSecond);
+      put_nft_u32(message_, NFTA_LIMIT_BURST, limit.burst);
+      put_nft_u32(message_, NFTA_LIMIT_TYPE,
+                  limit.bytes ? uint32_t{NFT_LIMIT_PKT_BYTES} : uint32_t{NFT_LIMIT_PKTS});
+      if (limit.over) put_nft_u32(message_, NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
     });
   }
 
@@ -107,8 +131,16 @@ class ExpressionWriter {
     });
   }
 
-  void operator()(const NftMasquerade& /*masquerade*/) const {
-    write("masq", [] {});
+  void operator()(const NftMasquerade& masquerade) const {
+    if (!masquerade.ports) return write("masq", [] {});
+    constexpr uint32_t kSecondRegister = NFT_REG_2;
+    load_port(kRegister, masquerade.ports->first);
+    load_port(kSecondRegister, masquerade.ports->last);
+    write("masq", [&] {
+      put_nft_u32(message_, NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
+      put_nft_u32(message_, NFTA_MASQ_REG_PROTO_MIN, kRegister);
+      put_nft_u32(message_, NFTA_MASQ_REG_PROTO_MAX, kSecondRegister);
+    });
   }
 
  private:
@@ -117,6 +149,18 @@ class ExpressionWriter {
       put_nft_u32(message_, key, field.key);
       put_nft_u32(message_, target, kRegister);
     });
+  }
+
+  void load_port(uint32_t target, uint16_t port) const {
+    write("immediate", [&] {
+      put_nft_u32(message_, NFTA_IMMEDIATE_DREG, target);
+      put_nft_value(message_, NFTA_IMMEDIATE_DATA, nft_bytes(kNftInetService, uint32_t{port}));
+    });
+  }
+
+  void put_u64(uint16_t type, uint64_t value) const {
+    value = htobe64(value);
+    message_.put_bytes(type, &value, sizeof(value));
   }
 
   template <typename PutAttributes>

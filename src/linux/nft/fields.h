@@ -38,6 +38,7 @@ inline constexpr NftType kNftIcmpv6Type{.id = 29, .length = 1};
 inline constexpr NftType kNftInterfaceName{.id = 41, .length = 16, .host_order = true};
 inline constexpr NftType kNftNumber{.length = 4, .host_order = true};  // never of a set
 inline constexpr NftType kNftByte{.length = 1};
+inline constexpr NftType kNftDeviceType{.length = 2, .host_order = true};  // ARPHRD_*
 
 enum class NftSource : uint8_t { kMeta, kHeader, kIpv6Extension, kConntrack, kRoute };
 
@@ -73,6 +74,7 @@ inline constexpr NftField kIifName = nft_meta(NFT_META_IIFNAME, kNftInterfaceNam
 inline constexpr NftField kOifName = nft_meta(NFT_META_OIFNAME, kNftInterfaceName);
 inline constexpr NftField kIifGroup = nft_meta(NFT_META_IIFGROUP, kNftNumber);  // IFLA_GROUP
 inline constexpr NftField kOifGroup = nft_meta(NFT_META_OIFGROUP, kNftNumber);
+inline constexpr NftField kOifType = nft_meta(NFT_META_OIFTYPE, kNftDeviceType);
 // Whom a frame is for, as eth_type_trans() finds it by the device's own MAC: PACKET_HOST, ...
 inline constexpr NftField kPacketType = nft_meta(NFT_META_PKTTYPE, kNftByte);
 // The EtherType after the kernel took a VLAN tag off (Linux does before netdev ingress).
@@ -101,6 +103,7 @@ inline constexpr NftField kInnerVlanTag = nft_network(0, 0, kNftRaw16);
 inline constexpr NftField kInnerVlanType = nft_network(0, 2, kNftRaw16);
 inline constexpr NftField kArpSenderMac = nft_network(ETH_P_ARP, 8, kNftEtherAddress);
 inline constexpr NftField kArpSenderIp = nft_network(ETH_P_ARP, 14, kNftIpv4Address);
+inline constexpr NftField kIpFragment = nft_network(ETH_P_IP, 6, kNftRaw16);  // flags and offset
 inline constexpr NftField kIpSource = nft_network(ETH_P_IP, 12, kNftIpv4Address);
 inline constexpr NftField kIpDestination = nft_network(ETH_P_IP, 16, kNftIpv4Address);
 inline constexpr NftField kIp6NextHeader = nft_network(ETH_P_IPV6, 6, kNftByte);
