@@ -97,32 +97,69 @@ def test_flood_makes_few_neighbours(name):
         assert neighbours_after(lab, frame_of) > BOUND + 10
 
 
-# What the kernel has at most for all namespaces is four times as much.
-NEXT_HOPS, SCAN = 256, 300
-NEXT_HOP_RULES = r"update @next_hops_ipv. .* accept|drop"
+# What the kernel has at most for all namespaces is a thousand.
+BURST, SCAN = 64, 300
+NEXT_HOP_RULES = r"jump new_hop"
+
+
+def neighbours(lab, family):
+    lines = lab.host.run(f"ip {family} neigh show dev eth0 nud all").splitlines()
+    return [line.split()[0] for line in lines if "NOARP" not in line]
+
+
+def frame_to(vm, target):
+    packet = IPv6(src=vm.ip6, dst=target) if ":" in target else IP(src=vm.ip, dst=target)
+    return bytes(Ether(src=vm.mac, dst=vm.network.gateway_mac) / packet / UDP(sport=1, dport=9))
 
 
 def scanned(lab, base):
-    """How many neighbours the host has on its uplink after a VM has tried a part of that subnet."""
-    vm = lab.vms[0]
-    ipv6 = ":" in base
+    """How many neighbours the host has on its uplink after a VM has tried a part of that subnet, and
+    how many of a second VM's ten."""
+    first, second = (address(base, 0x200 * number) for number in (0, 1))
     for number in range(SCAN):
-        target = str(ipaddress.ip_address(base) + 0x200 + number)
-        packet = IPv6(src=vm.ip6, dst=target) if ipv6 else IP(src=vm.ip, dst=target)
-        vm.raw.send(bytes(Ether(src=vm.mac, dst=GATEWAY_MAC) / packet / UDP(sport=1, dport=9)))
-    family = "-6" if ipv6 else "-4"
-    lines = lab.host.run(f"ip {family} neigh show dev eth0 nud all").splitlines()
-    return len([line for line in lines if "NOARP" not in line])
+        lab.vms[0].raw.send(frame_to(lab.vms[0], address(first, number)))
+    for number in range(10):
+        lab.vms[1].raw.send(frame_to(lab.vms[1], address(second, number)))
+    known = neighbours(lab, "-6" if ":" in base else "-4")
+    others = [address(second, number) for number in range(10)]
+    return len(known), len([one for one in others if one in known])
 
 
+@pytest.mark.parametrize("isolation", [{}, {"isolation": "1"}], ids=["open", "isolated"])
 @pytest.mark.parametrize("base", ["203.0.112.0", "2001:db8:1::"])
-def test_scan_of_the_uplinks_subnet_makes_few_neighbours(base):
+def test_scan_of_the_uplinks_subnet_makes_few_neighbours(base, isolation):
+    """And costs no other VM of the network its own."""
     with a_lab(bridge_nf=0) as lab:
         lab.host.run("ip addr add 203.0.113.2/20 dev eth0")
-        lab.install({}, {})
-        assert scanned(lab, base) <= NEXT_HOPS
+        lab.install(isolation, isolation)
+        known, others = scanned(lab, base)
+        assert known < 2 * BURST
+        assert others == 10
         lab.replace_rules(NEXT_HOP_RULES)
-        assert scanned(lab, base) > NEXT_HOPS
+        assert scanned(lab, base)[0] > 2 * BURST
+
+
+@pytest.mark.parametrize("base,router", [("203.0.112.0", "203.0.113.77"), ("2001:db8:1::", "2001:db8:1::77")])
+def test_scan_costs_a_vm_no_router(base, router):
+    far = "2001:db8:77::1" if ":" in base else "198.18.0.1"
+    family = "-6" if ":" in base else "-4"
+    with a_lab(bridge_nf=0) as lab:
+        vm = lab.vms[0]
+        frames = [frame_to(vm, address(base, number)) for number in range(SCAN)] + [frame_to(vm, far)]
+
+        def router_is_known():
+            """When the VM has tried the subnet, and then goes by the router."""
+            lab.host.run("ip neigh flush dev eth0")
+            for frame in frames:
+                vm.raw.send(frame)
+            return router in neighbours(lab, family)
+
+        lab.host.run("ip addr add 203.0.113.2/20 dev eth0")
+        lab.host.run(f"ip route add default via {router} dev eth0")
+        lab.install({"router6" if ":" in base else "router4": router})
+        assert router_is_known()
+        lab.replace_rules(r".* @routers_ipv. accept")
+        assert not router_is_known()
 
 
 def test_who_is_known_stays_known(plug):

@@ -16,6 +16,7 @@ from support.frame_attacks import (FRAME_ATTACKS, GATEWAY_MAC, ISOLATION_ATTACKS
 from support.reflection_attacks import ERROR_ATTACKS, ISOLATED_ATTACKS, NAME_ATTACKS
 from support.route_attacks import ROUTE_ATTACKS, from_vm, udp_reaches
 from support.rules_lab import Rules, a_lab
+from support.shared_resources import BOUNDS
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and nftables")
 
@@ -173,7 +174,8 @@ def test_every_rule_has_its_attack():
     """No rule that drops is there without an attack that succeeds where it is not."""
     attacks = [*FRAME_ATTACKS.values(), *ISOLATION_ATTACKS.values(), *ROUTE_ATTACKS.values(),
                *NAME_ATTACKS.values(), *ISOLATED_ATTACKS.values(), *ERROR_ATTACKS.values()]
-    patterns = [pattern for attack in attacks for pattern in attack[1]] + TO_HOST_RULES + [SENDERS_RULE]
+    patterns = [pattern for attack in attacks for pattern in attack[1]] + \
+        TO_HOST_RULES + [SENDERS_RULE, *BOUNDS]
     drops = []
     for settings in (({"isolation": "1"}, {}), ({"mode": "host"}, {"mode": "host", "isolation": "1"}),
                      ({}, {}, {"mode": "host"}), (NO_ADDRESS, NO_ADDRESS)):

@@ -197,7 +197,8 @@ class Lab:
 
     def network_arguments(self, network):
         vms = [(vm, settings) for vm, settings in zip(self.vms, self.overrides) if vm.network is network]
-        values = {"mode": "shared", "subnet": network.subnet, "prefix": network.prefix, "uplink": "eth0"}
+        values = {"mode": "shared", "subnet": network.subnet, "prefix": network.prefix, "uplink": "eth0",
+                  "own_ports": "32768-60999", "connections": None, "router4": None, "router6": None}
         values.update({key: value for key, value in vms[0][1].items() if key in values})
         values.update(bridge=network.bridge, port_group=network.port_group,
                       links_group=network.links_group)

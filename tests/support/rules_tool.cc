@@ -80,6 +80,15 @@ vmnet::GivenAddresses given(std::string_view text) {
   return vm;
 }
 
+constexpr uint32_t kTracked = 262144;
+
+// "32768-60999"
+vmnet::NftPorts ports(std::string_view text) {
+  size_t dash = text.find('-');
+  return {.first = vmnet::parse_unsigned<uint16_t>(text.substr(0, dash)).value(),
+          .last = vmnet::parse_unsigned<uint16_t>(text.substr(dash + 1)).value()};
+}
+
 bool set_key(NetworkRules& rules, std::string_view key, std::string_view value) {
   if (key == "mode")
     rules.mode = mode_of(value);
@@ -95,6 +104,14 @@ bool set_key(NetworkRules& rules, std::string_view key, std::string_view value) 
     rules.ipv6_prefix = vmnet::parse_ipv6(value).value();
   else if (key == "vm")
     rules.vms.push_back(given(value));
+  else if (key == "router4")
+    rules.routers.ipv4.push_back(vmnet::parse_ipv4(value).value());
+  else if (key == "router6")
+    rules.routers.ipv6.push_back(vmnet::parse_ipv6(value).value());
+  else if (key == "own_ports")
+    rules.bounds = vmnet::shared_bounds(ports(value), kTracked);
+  else if (key == "connections")
+    rules.bounds.connections = vmnet::parse_unsigned<uint32_t>(value).value();
   else if (key == "uplink")
     guard(rules.guarded, value);
   else

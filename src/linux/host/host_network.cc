@@ -180,6 +180,7 @@ Status HostNetwork::create_network(const NetworkState& state, NetworkRecord reco
     if (auto set = set_alias(netlink_, bridge_, to_alias(record_)); !set) return set;
   }
   if (auto up = set_link_up(netlink_, bridge_); !up) return up;
+  if (shared) warn_of_shared_ports();
   if (auto added = add_gateway(bridge_); !added) return pass(added);
   return {};
 }

@@ -7,8 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "linux/host/forwarding.h"
 #include "linux/host/network_lock.h"
+#include "linux/host/sysctl.h"
+#include "linux/netlink/routes.h"
 #include "linux/nft/batch.h"
 #include "linux/nft/tables.h"
 #include "linux/rules/network_rules.h"
@@ -28,8 +31,21 @@ NetworkRules rules_of(const NetworkState& state, const Link& bridge, Mode mode) 
   return rules;
 }
 
-std::vector<NetworkRules> rules_of_own_networks(const NetworkState& state) {
+// As the host's settings are when a table is made. What cannot be read is as the kernel has it by
+// itself.
+SharedBounds read_bounds() {
+  constexpr std::pair kOwnPorts{32768, 60999};
+  constexpr int kTracked = 262144;
+  auto own = read_sysctl_range("ipv4/ip_local_port_range").value_or(kOwnPorts);
+  auto tracked = read_sysctl("netfilter/nf_conntrack_max").value_or(kTracked);
+  return shared_bounds({static_cast<uint16_t>(own.first), static_cast<uint16_t>(own.second)},
+                       static_cast<uint32_t>(tracked));
+}
+
+std::vector<NetworkRules> rules_of_own_networks(const NetworkState& state,
+                                                const Routers& routers) {
   std::vector<NetworkRules> all;
+  const SharedBounds bounds = read_bounds();
   const GuardedForwarding guarded = guarded_forwarding(state);
   const bool one_ipv6_switch = !kernel_has_force_forwarding();
   for (const ExistingNetwork& network : state.networks) {
@@ -39,18 +55,21 @@ std::vector<NetworkRules> rules_of_own_networks(const NetworkState& state) {
     if (network.record.addresses) rules.subnet = network.record.addresses->subnet();
     rules.ipv6_prefix = network.record.ipv6_prefix;
     rules.guarded = guarded;
+    rules.routers = routers;
+    rules.bounds = bounds;
     rules.one_ipv6_switch = one_ipv6_switch;
     all.push_back(std::move(rules));
   }
   return all;
 }
 
-std::vector<NetworkTable> wanted_tables(const NetworkState& state) {
+std::vector<NetworkTable> wanted_tables(const NetworkState& state,
+                                        const Routers& routers = {}) {
   std::vector<NetworkTable> wanted;
   auto add = [&wanted](const NetworkRules& rules) {
     for (NetworkTable& table : network_tables(rules)) wanted.push_back(std::move(table));
   };
-  for (const NetworkRules& rules : rules_of_own_networks(state)) add(rules);
+  for (const NetworkRules& rules : rules_of_own_networks(state, routers)) add(rules);
   for (const Link& bridge : state.links) {
     const bool users = bridge.kind == "bridge" && !is_own_bridge(bridge);
     if (users && state.has_vm(bridge.index)) add(rules_of(state, bridge, Mode::kBridged));
@@ -140,13 +159,24 @@ void wait_until_guard_is_free(NetlinkSocket& netfilter, std::string_view bridge)
   }
 }
 
-Status update_network_tables(NetlinkSocket& netfilter, const NetworkState& state, Guards guards) {
+void warn_of_shared_ports() {
+  if (read_bounds().nat_ports) return;
+  log_warn("network",
+           "net.ipv4.ip_local_port_range leaves VMs no ports of their own: they share the host's, "
+           "and may take from each other and from the host all there are towards a server; make "
+           "it smaller (32768 60999 is usual)");
+}
+
+Status update_network_tables(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                             const NetworkState& state, Guards guards) {
   if (auto checked = check_uplinks(guarded_forwarding(state)); !checked) return checked;
   auto tables = list_tables(netfilter, kOwnPrefix);
   if (!tables) return pass(tables);
+  auto routers = list_routers(netlink);
+  if (!routers) return pass(routers);
   NftBatch batch;
   std::set<std::pair<NftFamily, std::string>> names;
-  for (const NetworkTable& wanted : wanted_tables(state)) {
+  for (const NetworkTable& wanted : wanted_tables(state, *routers)) {
     if (wanted.owned && guards == Guards::kLeave) continue;
     names.emplace(wanted.table.family(), wanted.table.name());
     const auto* existing = find_table(*tables, wanted.table.family(), wanted.table.name());

@@ -21,7 +21,11 @@ enum class Guards {
 // that are missing are made, the sets of the others get what they lack and lose what is nobody's
 // any more. A guard that another keeper owns stays as it is. Tables of networks that are gone are
 // removed.
-Status update_network_tables(NetlinkSocket& netfilter, const NetworkState& state, Guards guards);
+Status update_network_tables(NetlinkSocket& netlink, NetlinkSocket& netfilter,
+                             const NetworkState& state, Guards guards);
+
+// A WARN line where the host's settings leave NAT no ports of its own.
+void warn_of_shared_ports();
 
 // Removes what nobody owns of networks that are gone. A bridge that is made under the same name is
 // another device, of which the rules of the last one know nothing.

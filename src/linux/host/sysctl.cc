@@ -38,18 +38,25 @@ auto try_for_a_moment(const Attempt& attempt) {
   return result;
 }
 
-Result<int> read_once(const std::string& path) {
+// As many numbers as are wanted, with space between them.
+template <size_t kCount>
+Result<std::array<int, kCount>> read_once(const std::string& path) {
   UniqueFd file(open(full_path(path).c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return fail_errno(fmt::format("cannot read {}", full_path(path)), errno);
   std::array<char, 32> text{};
   ssize_t size = read(file.get(), text.data(), text.size());
   if (size < 0) return fail_errno(fmt::format("cannot read {}", full_path(path)), errno);
-  int value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + size, value);
-  if (error != std::errc()) {
-    return fail(fmt::format("cannot read {}: not a number", full_path(path)));
+  std::array<int, kCount> values{};
+  const char* from = text.data();
+  for (int& value : values) {
+    while (from != text.data() + size && (*from == ' ' || *from == '\t')) from++;
+    auto [end, error] = std::from_chars(from, text.data() + size, value);
+    if (error != std::errc()) {
+      return fail(fmt::format("cannot read {}: not a number", full_path(path)));
+    }
+    from = end;
   }
-  return value;
+  return values;
 }
 
 Status write_once(const std::string& path, int value) {
@@ -78,7 +85,15 @@ Result<std::vector<std::string>> list_once(const std::string& path) {
 }  // namespace
 
 Result<int> read_sysctl(const std::string& path) {
-  return try_for_a_moment([&path] { return read_once(path); });
+  auto values = try_for_a_moment([&path] { return read_once<1>(path); });
+  if (!values) return pass(values);
+  return values->front();
+}
+
+Result<std::pair<int, int>> read_sysctl_range(const std::string& path) {
+  auto values = try_for_a_moment([&path] { return read_once<2>(path); });
+  if (!values) return pass(values);
+  return std::pair(values->front(), values->back());
 }
 
 Status write_sysctl(const std::string& path, int value) {

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -13,6 +14,9 @@ namespace vmnet {
 
 // `path` below /proc/sys/net: "ipv4/conf/eth0/forwarding". ENOENT where the kernel has no such one.
 Result<int> read_sysctl(const std::string& path);
+
+// Of two numbers, as "ipv4/ip_local_port_range" has them.
+Result<std::pair<int, int>> read_sysctl_range(const std::string& path);
 
 // ROOT: `path` is built of our constants and the name of a device that exists (a device name holds
 // no '/', and "." and ".." are none: dev_valid_name).

@@ -72,7 +72,7 @@ bool HostNetwork::restore_tables(int cancel_fd) {
   // The worker has ended meanwhile, and another helper has cleaned up after it.
   if (state && find_link(state->links, bridge_) == nullptr) return true;
   Status updated =
-      state ? update_network_tables(*netfilter_, *state, Guards::kTake) : Status(pass(state));
+      state ? update_network_tables(netlink_, *netfilter_, *state, Guards::kTake) : Status(pass(state));
   if (!updated) {
     log_warn("network", "cannot put nftables rules back: {}", updated.error().message);
   } else if (seen && !seen->network) {

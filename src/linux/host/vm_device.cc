@@ -195,7 +195,7 @@ Status HostNetwork::install_vm_rules() {
 Status HostNetwork::update_tables(Guards guards) {
   auto state = read_network_state(netlink_);
   if (!state) return pass(state);
-  return update_network_tables(*netfilter_, *state, guards);
+  return update_network_tables(netlink_, *netfilter_, *state, guards);
 }
 
 }  // namespace vmnet

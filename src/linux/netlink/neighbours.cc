@@ -49,14 +49,18 @@ Neighbour parse_neighbour(const nlmsghdr* message) {
   return neighbour;
 }
 
+constexpr int kAnywhere = 0;
+
 // On that bridge or, with AF_BRIDGE, behind its ports. The kernel sends others as well where it is
 // older than 4.20; a bridge of the user's may know a million.
 Result<std::vector<Neighbour>> list_neighbours(NetlinkSocket& netlink, uint8_t family,
-                                               int bridge) {
+                                               int bridge = kAnywhere) {
   std::vector<Neighbour> neighbours;
   NetlinkMessage message(RTM_GETNEIGH, NLM_F_DUMP);
   message.add_family_header<ndmsg>()->ndm_family = family;
-  message.put_u32(family == AF_BRIDGE ? NDA_MASTER : NDA_IFINDEX, static_cast<uint32_t>(bridge));
+  if (bridge != kAnywhere) {
+    message.put_u32(family == AF_BRIDGE ? NDA_MASTER : NDA_IFINDEX, static_cast<uint32_t>(bridge));
+  }
   auto listed = netlink.query(
       message, "cannot list neighbours",
       [&neighbours](const nlmsghdr* answer) { neighbours.push_back(parse_neighbour(answer)); },

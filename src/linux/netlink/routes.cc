@@ -23,6 +23,7 @@ struct Route {
   bool link_local = false;
   std::vector<int> devices;
   std::vector<Ipv4> next_hops;  // IPv4 ones, in any order
+  std::vector<Ipv6> next_hops_ipv6;
 };
 
 Ipv4 ipv4_of(const nlattr* attribute) {
@@ -30,16 +31,17 @@ Ipv4 ipv4_of(const nlattr* attribute) {
   return Ipv4{ntohl(mnl_attr_get_u32(attribute))};
 }
 
-bool is_ipv6_link_local(const nlattr* address) {
-  Ipv6 prefix;
-  if (mnl_attr_get_payload_len(address) != prefix.bytes.size()) return false;
-  std::memcpy(prefix.bytes.data(), mnl_attr_get_payload(address), prefix.bytes.size());
-  return prefix.is_link_local();
+Ipv6 ipv6_of(const nlattr* attribute) {
+  Ipv6 address;
+  if (mnl_attr_get_payload_len(attribute) != address.bytes.size()) return {};
+  std::memcpy(address.bytes.data(), mnl_attr_get_payload(attribute), address.bytes.size());
+  return address;
 }
 
 void add_next_hop(const nlattr* attribute, Route& route) {
   if (mnl_attr_get_type(attribute) != RTA_GATEWAY) return;
   if (Ipv4 hop = ipv4_of(attribute); hop.value != 0) route.next_hops.push_back(hop);
+  if (Ipv6 hop = ipv6_of(attribute); !hop.is_zero()) route.next_hops_ipv6.push_back(hop);
 }
 
 // Those of a multipath route: a packed list of struct rtnexthop, each with attributes of its own.
@@ -72,7 +74,8 @@ Route parse_route(const nlmsghdr* message) {
               .destination = {},
               .link_local = false,
               .devices = {},
-              .next_hops = {}};
+              .next_hops = {},
+              .next_hops_ipv6 = {}};
   for_each_attribute(message, sizeof(rtmsg), [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
       case RTA_TABLE:
@@ -80,7 +83,7 @@ Route parse_route(const nlmsghdr* message) {
         break;
       case RTA_DST:
         if (header->rtm_family == AF_INET) route.destination = ipv4_of(attribute);
-        route.link_local = is_ipv6_link_local(attribute);
+        route.link_local = ipv6_of(attribute).is_link_local();
         break;
       case RTA_OIF:
         route.devices.push_back(static_cast<int>(mnl_attr_get_u32(attribute)));
@@ -223,6 +226,27 @@ Result<Uplinks> list_default_uplinks(NetlinkSocket& netlink) {
   Uplinks uplinks;
   if (auto added = add_uplinks(netlink, kHalfOfAll, uplinks); !added) return pass(added);
   return uplinks;
+}
+
+Result<Routers> list_routers(NetlinkSocket& netlink) {
+  Routers routers;
+  auto add = [](const auto& more, auto& to) {
+    for (const auto& router : more) {
+      const bool known = std::ranges::find(to, router) != to.end();
+      if (!known && to.size() < kMaxRouters) to.push_back(router);
+    }
+  };
+  for (int family : {AF_INET, AF_INET6}) {
+    auto routes = list_routes(netlink, static_cast<uint8_t>(family));
+    if (!routes) return pass(routes);
+    std::ranges::stable_sort(*routes, {}, &Route::destination_length);
+    for (const Route& route : *routes) {
+      if (!leads_out(route)) continue;
+      add(route.next_hops, routers.ipv4);
+      add(route.next_hops_ipv6, routers.ipv6);
+    }
+  }
+  return routers;
 }
 
 std::vector<int> uplinks_of_route(const nlmsghdr* event) {

@@ -40,6 +40,15 @@ Result<Uplinks> list_uplinks(NetlinkSocket& netlink);
 // Those of the default routes alone, also where a VPN program has laid two halves over one.
 Result<Uplinks> list_default_uplinks(NetlinkSocket& netlink);
 
+// The routers of every unicast route, those of default routes first, and at most kMaxRouters of each
+// protocol.
+inline constexpr size_t kMaxRouters = 256;
+struct Routers {
+  std::vector<Ipv4> ipv4;
+  std::vector<Ipv6> ipv6;
+};
+Result<Routers> list_routers(NetlinkSocket& netlink);
+
 // The devices of a route that such an event is of (RTM_NEWROUTE); none where it leads nowhere out.
 std::vector<int> uplinks_of_route(const nlmsghdr* event);
 

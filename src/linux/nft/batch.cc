@@ -189,7 +189,7 @@ std::unexpected<Error> NftBatch::failure(uint32_t sequence, int err) const {
   auto error = fail_errno(fmt::format("nftables: {}", object), err,
                           err == EPERM    ? "another program's socket owns that table"
                           : err == ENOENT ? "is a kernel module missing (nf_tables, nft_chain_nat, "
-                                            "nft_masq, nft_ct)?"
+                                            "nft_masq, nft_ct, nft_limit, nft_connlimit)?"
                                           : "");
   if (err == EPERM) error.error().os_errno = EEXIST;
   return error;

@@ -4,9 +4,11 @@
 #include <chrono>
 
 #include <fmt/format.h>
+
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter_bridge.h>
+#include <net/if_arp.h>
 
 #include "linux/device/identity.h"
 #include "linux/rules/vm_rules.h"
@@ -34,13 +36,35 @@ constexpr std::string_view kGuardSuffix = "-guard";
 
 // The host remembers whom it forwards to: the uplink's router, and every machine of the uplink's
 // own subnet that a VM speaks to. In one table for all networks, so a VM that tried a whole /64
-// would fill it. As many as a /24 has.
-constexpr uint32_t kMaxNextHops = 256;
+// would fill it. So a VM has it look for so many at once and so many a second; those it has just
+// looked for, and routers, are no new ones. Room for a second of 2000 VMs is room enough.
 constexpr std::chrono::minutes kNextHopTimeout{1};
+constexpr uint32_t kMaxNextHops = 65535;
 constexpr NftBoundedSet kNextHopsIpv4{"next_hops_ipv4", kNftIpv4Address, kMaxNextHops,
                                       kNextHopTimeout};
 constexpr NftBoundedSet kNextHopsIpv6{"next_hops_ipv6", kNftIpv6Address, kMaxNextHops,
                                       kNextHopTimeout};
+constexpr NftLimit kNewNextHops{.rate = 4, .burst = 64};
+constexpr NftBoundedSet kHopsOfMacs{"hops_of_macs", kNftEtherAddress, kMaxVms,
+                                    std::chrono::minutes(5), kNewNextHops};
+constexpr NftBoundedSet kHopsOfLinks{"hops_of_links", kNftInterfaceName, kMaxVms,
+                                     std::chrono::minutes(5), kNewNextHops};
+
+// As often as a connection may begin: the kernel remembers also one that found no room for a
+// moment, and forgets at least nine a tick (nf_conncount.c, Linux 6.18).
+constexpr NftLimit kNewConnections{.rate = 1000, .burst = kMaxConnections};
+
+NftBoundedSet connections_of(std::string_view name, NftType type, uint32_t most) {
+  return {.name = name,
+          .type = type,
+          .max_size = kMaxVms,
+          .limit = kNewConnections,
+          .connections = most};
+}
+
+// Those with ports, or ids, which NAT can tell apart: ICMP, TCP, UDP, ICMPv6, SCTP, UDP-Lite. Of any
+// other (ESP, GRE) there is one connection with a peer, and what is for the host would be a VM's.
+std::vector<NftValue> nat_protocols() { return {1U, 6U, 17U, 58U, 132U, 136U}; }
 
 // What is the VMs'. Of IPv6, which is given to none, what follows from their MACs.
 struct VmAddresses {
@@ -132,20 +156,56 @@ void guard_forwarding(NftTable& table, NftChain& forward, const NetworkRules& ru
       .drop();
 }
 
-void bound_next_hops(NftTable& table, NftChain& from_vms) {
+// Returns where a VM has room, and drops where it has none. A VM is known by the MAC that it was
+// given, which no other VM of the bridge can use, or by the link that it has for itself. What comes
+// from other MACs of the bridge has room together.
+void bound_each_vm(NftTable& table, NftChain& chain, std::string_view bridge,
+                   const NftBoundedSet& by_mac, const NftBoundedSet& by_link) {
+  table.bounded_set(by_mac);
+  table.bounded_set(by_link);
+  chain.rule().is(kIifName, bridge).in(kEtherSource, "macs").update(kEtherSource, by_mac).leave();
+  chain.rule().is(kIifName, bridge).in(kEtherSource, "macs").drop();
+  chain.rule().update(kIifName, by_link).leave();
+  chain.rule().drop();
+}
+
+// What a VM begins, with the host too, is counted: the table of tracked connections is the host's
+// and all VMs', and so are the ports that NAT has for a destination. Returns the chain's name.
+std::string_view bound_connections(NftTable& table, const NetworkRules& rules) {
+  NftChain& begun = table.chain("begun");
+  const uint32_t most = rules.bounds.connections;
+  bound_each_vm(table, begun, rules.bridge,
+                connections_of("connections_of_macs", kNftEtherAddress, most),
+                connections_of("connections_of_links", kNftInterfaceName, most));
+  return "begun";
+}
+
+void bound_next_hops(NftTable& table, NftChain& from_vms, const NetworkRules& rules) {
+  const Routers& routers = rules.routers;
+  table.set(nft_set("routers_ipv4", kNftIpv4Address, {routers.ipv4.begin(), routers.ipv4.end()}));
+  table.set(nft_set("routers_ipv6", kNftIpv6Address, {routers.ipv6.begin(), routers.ipv6.end()}));
   table.bounded_set(kNextHopsIpv4);
   table.bounded_set(kNextHopsIpv6);
-  from_vms.rule().has_some(kCtState, kEstablished).accept();
-  from_vms.rule().update(kIpNextHop, kNextHopsIpv4).accept();
-  from_vms.rule().update(kIp6NextHop, kNextHopsIpv6).accept();
+  NftChain& new_hop = table.chain("new_hop");
+  bound_each_vm(table, new_hop, rules.bridge, kHopsOfMacs, kHopsOfLinks);
+  // A tunnel has no neighbours to be looked for.
+  from_vms.rule().is_not(kOifType, uint32_t{ARPHRD_ETHER}).accept();
+  from_vms.rule().in(kIpNextHop, "routers_ipv4").accept();
+  from_vms.rule().in(kIp6NextHop, "routers_ipv6").accept();
+  from_vms.rule().in(kIpNextHop, kNextHopsIpv4.name).accept();
+  from_vms.rule().in(kIp6NextHop, kNextHopsIpv6.name).accept();
+  from_vms.rule().jump(new_hop.name());
+  from_vms.rule().add(kIpNextHop, kNextHopsIpv4).accept();
+  from_vms.rule().add(kIp6NextHop, kNextHopsIpv6).accept();
   from_vms.rule().drop();
 }
 
-// Returns the chain of what VMs send.
-NftChain& rule_forward(NftTable& table, const NetworkRules& rules) {
+// Returns the chain of what VMs send. `begun`: a chain for what they begin, if any.
+NftChain& rule_forward(NftTable& table, const NetworkRules& rules, std::string_view begun = {}) {
   NftChain& forward = table.chain("forward", {.number = NF_INET_FORWARD, .priority = kFilter});
   NftChain& from_vms = table.chain("from_vms");
   const std::string_view bridge = rules.bridge;
+  if (!begun.empty()) from_vms.rule().has_none(kCtStatus, IPS_CONFIRMED).jump(begun);
   forward.rule().is(kIifGroup, rules.links_group).go_to(from_vms.name());
   // What was bridged comes here as well where bridge-nf-call-iptables is 1.
   from_vms.rule().is(kIifName, bridge).is(kOifName, bridge).accept();
@@ -158,6 +218,8 @@ NftChain& rule_forward(NftTable& table, const NetworkRules& rules) {
   forward.rule().is(kOifGroup, rules.links_group).go_to(to_vms.name());
   guard_forwarding(table, forward, rules);
   from_vms.rule().is(kOifName, kOurDevices).drop();
+  from_vms.rule().has_some(kCtState, kEstablished).accept();
+  from_vms.rule().none_of(kL4Protocol, nat_protocols()).drop();
   to_vms.rule().is(kIifName, kOurDevices).drop();
   to_vms.rule().has_some(kCtState, kEstablished | kRelated).accept();
   to_vms.rule().has_some(kCtStatus, IPS_DST_NAT).accept();
@@ -166,8 +228,10 @@ NftChain& rule_forward(NftTable& table, const NetworkRules& rules) {
 }
 
 // The host's services, by broadcast too.
-void rule_input(NftTable& table, const NetworkRules& rules) {
+void rule_input(NftTable& table, const NetworkRules& rules, std::string_view begun) {
   NftChain& input = table.chain("input", {.number = NF_INET_LOCAL_IN, .priority = kFilter});
+  input.rule().is_not(kIifGroup, rules.links_group).accept();
+  input.rule().has_none(kCtStatus, IPS_CONFIRMED).jump(begun);
   // What an isolated VM says of itself its own table sees to.
   input.rule().is_not(kIifName, std::string_view(rules.bridge)).accept();
   input.rule().is_not(kIpSource, *rules.subnet).drop();
@@ -179,18 +243,39 @@ void rule_input(NftTable& table, const NetworkRules& rules) {
 void rule_masquerade(NftTable& table, const NetworkRules& rules) {
   NftChain& postrouting = table.chain(
       "postrouting", {.type = "nat", .number = NF_INET_POST_ROUTING, .priority = kSourceNat});
-  postrouting.rule().is(kIifGroup, rules.links_group).is_not(kOifName, kOurDevices).masquerade();
+  NftRule& rule = postrouting.rule();
+  rule.is(kIifGroup, rules.links_group).is_not(kOifName, kOurDevices);
+  if (rules.bounds.nat_ports) rule.one_of(kL4Protocol, nat_protocols());
+  rule.masquerade(rules.bounds.nat_ports);
 }
 
 void rule_routing(NftTable& table, const NetworkRules& rules) {
   const bool shared = rules.mode == Mode::kShared;
-  NftChain& from_vms = rule_forward(table, rules);
-  if (shared) bound_next_hops(table, from_vms);
-  if (rules.subnet) rule_input(table, rules);
+  table.set(sized(nft_set("macs", kNftEtherAddress, addresses_of(rules).macs), kMaxVms));
+  const std::string_view begun = bound_connections(table, rules);
+  NftChain& from_vms = rule_forward(table, rules, begun);
+  if (shared) bound_next_hops(table, from_vms, rules);
+  if (rules.subnet) rule_input(table, rules, begun);
   if (shared) rule_masquerade(table, rules);
 }
 
 }  // namespace
+
+SharedBounds shared_bounds(NftPorts own, uint32_t max_tracked) {
+  constexpr uint32_t kFirst = 1024;  // below are those of services
+  constexpr uint32_t kLast = 65535;
+  constexpr uint32_t kFewest = 1024;
+  constexpr uint32_t kShare = 4;
+  const uint32_t below = own.first > kFirst ? own.first - kFirst : 0;
+  const uint32_t above = kLast - own.last;
+  const uint32_t ports = std::max(below, above);
+  SharedBounds bounds{.connections = std::min(kMaxConnections, max_tracked / kShare)};
+  if (ports < kFewest) return bounds;
+  bounds.connections = std::min(bounds.connections, ports / kShare);
+  bounds.nat_ports = below >= above ? NftPorts{kFirst, static_cast<uint16_t>(own.first - 1)}
+                                    : NftPorts{static_cast<uint16_t>(own.last + 1), kLast};
+  return bounds;
+}
 
 bool is_guard_name(std::string_view table) { return table.ends_with(kGuardSuffix); }
 

@@ -17,6 +17,7 @@
 #include "base/ip.h"
 #include "base/mac.h"
 #include "base/result.h"
+#include "linux/netlink/routes.h"
 #include "linux/nft/builder.h"
 #include "platform/config.h"
 
@@ -36,6 +37,19 @@ struct GivenAddresses {
   std::optional<Ipv4> ipv4;
 };
 
+// Of what the host has once for itself and all VMs.
+struct SharedBounds {
+  // Ports, and ICMP's ids, that a VM's become where they leave by NAT. None: any.
+  std::optional<NftPorts> nat_ports;
+  uint32_t connections = 0;  // tracked ones that a VM may have begun
+};
+
+inline constexpr uint32_t kMaxConnections = 8192;
+
+// What is left beside the host's own ports (net.ipv4.ip_local_port_range), and of that, and of
+// what the host can track (nf_conntrack_max), a part that leaves room for other VMs.
+SharedBounds shared_bounds(NftPorts own, uint32_t max_tracked);
+
 struct NetworkRules {
   Mode mode = Mode::kShared;
   std::string bridge;                // ours, or in bridged mode the user's
@@ -45,6 +59,8 @@ struct NetworkRules {
   std::optional<Ipv6> ipv6_prefix;   // of the bridge's /64
   std::vector<GivenAddresses> vms;   // isolated ones too
   GuardedForwarding guarded;
+  Routers routers;  // to which a VM's packets may always go
+  SharedBounds bounds{.nat_ports = {}, .connections = kMaxConnections};
   // The kernel has no force_forwarding: the rules can guard all IPv6 forwarding.
   bool one_ipv6_switch = false;
 };

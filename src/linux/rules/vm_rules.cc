@@ -21,7 +21,8 @@ constexpr Ipv4Subnet kLoopback{.address = {0x7f000000}, .prefix_length = 8};
 
 // The bridge learns MACs up to a number for all its ports (create_bridge). A VM that used it up
 // would have the frames for others, whose MAC is their own choice, sent to every port, its own too.
-// As long as the bridge remembers a MAC (its ageing time), it counts.
+// A bridge of the user's mostly has no such number, and would learn until the kernel has no memory
+// left. As long as the bridge remembers a MAC (its ageing time), it counts.
 constexpr NftBoundedSet kVmSenders{"vm_senders", kNftEtherAddress, 64, std::chrono::minutes(5)};
 
 // The host remembers its neighbours in one table for all networks, a thousand and full: whoever
@@ -30,6 +31,24 @@ constexpr NftBoundedSet kVmSenders{"vm_senders", kNftEtherAddress, 64, std::chro
 constexpr NftBoundedSet kVmIpv4{"vm_ipv4", kNftIpv4Address, 64, std::chrono::minutes(1)};
 constexpr NftBoundedSet kVmIpv6{"vm_ipv6", kNftIpv6Address, 64, std::chrono::minutes(1)};
 constexpr int kSmallSubnet = 24;  // has few addresses that a packet could make the host look for
+
+// What waits on the host for the rest of its datagram waits half a minute (IPv4) or a whole one, in
+// memory that all of the host's datagrams share (4 MiB a protocol: ipfrag_high_thresh). Once that
+// is full the host puts nothing together for anybody. So a VM has as much as takes a third of it:
+// this is beyond what it sends in datagrams of 8000 bytes once a second.
+constexpr NftLimit kFragments{.rate = 8, .burst = 256};
+constexpr NftLimit kFragmentBytes{.rate = 16 << 10, .burst = 512 << 10, .bytes = true};
+
+// Anything of a datagram that is not whole.
+void bound_fragments(NftTable& table, NftChain& from_vm) {
+  constexpr uint32_t kMoreOrOffset = 0x3fff;
+  constexpr uint32_t kReserved = 255;  // any that has the header
+  NftChain& fragments = table.chain("fragments");
+  from_vm.rule().has_some(kIpFragment, kMoreOrOffset).jump(fragments.name());
+  from_vm.rule().is_not(kFragmentNextHeader, kReserved).jump(fragments.name());
+  fragments.rule().over(kFragments).drop();
+  fragments.rule().over(kFragmentBytes).drop();
+}
 
 // Whose MAC it is the network's rules know; how many there are is bounded here.
 void rule_other_macs(NftTable& table, NftChain& chain, const Mac& vm_mac) {
@@ -223,9 +242,10 @@ NftTable vm_table(const VmRules& rules) {
   // bridge also learns the sender of such a frame without asking the bridge family's prerouting
   // hook (br_handle_frame, seen on 6.18), so they would move another VM's MAC.
   from_vm.rule().is_masked(kEtherDestination, kLinkLocalGroupsMask, kLinkLocalGroups).drop();
+  if (bridged && rules.isolated) return table;  // a macvtap, which is on no bridge
+  bound_fragments(table, from_vm);
   if (bridged) {
-    if (!rules.isolated)
-      from_vm.rule().is_not(kEtherSource, rules.vm_mac).set_mark_bits(kOtherMacMark);
+    rule_other_macs(table, from_vm, rules.vm_mac);
     return table;
   }
   if (!rules.isolated) {
