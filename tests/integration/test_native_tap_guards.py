@@ -4,6 +4,7 @@ gone."""
 import errno
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,14 +25,17 @@ from support.snapshot import wait_until
 
 @pytest.fixture
 def orphan(plug, plug_tap):
-    """A victim, and an attacker whose keeper has been killed while it holds its device."""
+    """A victim, and an attacker whose keeper has been killed while it holds its device; the victim's
+    keeper, which would take the device away, is frozen."""
     victim, attacker = plug(), plug_tap()
     for guest in (victim, attacker):
         guest.dhcp()
         guest.drain()
+    os.kill(victim.helper.keeper(), signal.SIGSTOP)
     attacker.helper.kill(attacker.helper.keeper())
     assert attacker.helper.process.wait(5) == 1
     yield victim, attacker
+    os.kill(victim.helper.keeper(), signal.SIGCONT)
     plug().helper.stop()
 
 
@@ -62,6 +66,26 @@ def test_orphans_address_stays_its_own(orphan, plug):
     victim.send(Ether(dst=attacker.mac, src=victim.mac) / IP(src=attacker.ip, dst=attacker.ip) /
                 UDP(sport=1, dport=2) / b"forged")
     attacker.expect_none(lambda p: UDP in p and p.src == victim.mac)
+
+
+@pytest.mark.parametrize("options", [(), ("--enable-isolation",)], ids=["open", "isolated"])
+@pytest.mark.parametrize("mode", ["shared", "host"])
+def test_another_keeper_takes_over(host, plug, plug_tap, mode, options):
+    """The guard's, without anybody's end or start, and what the VM without a keeper still holds."""
+    orphan, other = plug_tap("--operation-mode", mode, *options), plug("--operation-mode", mode)
+    name, device = orphan.helper.json["host_interface"], device_of(orphan)
+    guard = f"table inet vmnet-{mode}0-guard"
+
+    def tables():
+        return host.run("nft", "list", "tables").stdout.splitlines()
+    assert guard in tables()
+    orphan.helper.kill(orphan.helper.keeper(), orphan.helper.worker())
+    orphan.helper.process.wait(5)
+    gone(host, orphan, device)
+    assert wait_until(lambda: f"table netdev {name}" not in tables() and guard in tables(), 3)
+    host.run("nft", "flush", "ruleset")
+    assert guard in tables(), "it is owned"
+    other.dhcp()
 
 
 def test_flush_of_the_ruleset_spares_the_living(host, plug_tap):

@@ -43,10 +43,21 @@ Status set_offload(int fd, TapOffload offload) {
   return fail_errno("cannot set the TAP's offload", errno);
 }
 
-Status attach_as_tap(int fd, ifreq& request) {
-  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+Result<UniqueFd> open_tun() {
+  UniqueFd fd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (fd.valid()) return fd;
+  return fail_errno("cannot open /dev/net/tun", errno,
+                    errno == ENOENT ? "load the tun module: modprobe tun" : "");
+}
+
+Status attach(int fd, ifreq& request, short flags) {
+  request.ifr_flags = flags;
   if (ioctl(fd, TUNSETIFF, &request) == 0) return {};
   return fail_errno("cannot create a TAP device (TUNSETIFF)", errno);
+}
+
+Status attach_as_tap(int fd, ifreq& request) {
+  return attach(fd, request, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
 }
 
 Status set_header_size(int fd) {
@@ -119,17 +130,26 @@ Result<dev_t> wait_for_node(NetlinkSocket& uevents, int index) {
 }  // namespace
 
 Result<UniqueFd> create_tap(const std::string& name, const Mac& mac, TapOffload offload) {
-  UniqueFd fd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!fd.valid()) {
-    return fail_errno("cannot open /dev/net/tun", errno,
-                      errno == ENOENT ? "load the tun module: modprobe tun" : "");
-  }
+  auto fd = open_tun();
+  if (!fd) return fd;
   ifreq request{};
   name.copy(request.ifr_name, IFNAMSIZ - 1);
-  if (auto attached = attach_as_tap(fd.get(), request); !attached) return pass(attached);
-  if (auto set = set_mac(fd.get(), request, mac); !set) return pass(set);
-  if (auto set = set_header_size(fd.get()); !set) return pass(set);
-  if (auto set = set_offload(fd.get(), offload); !set) return pass(set);
+  if (auto attached = attach_as_tap(fd->get(), request); !attached) return pass(attached);
+  if (auto set = set_mac(fd->get(), request, mac); !set) return pass(set);
+  if (auto set = set_header_size(fd->get()); !set) return pass(set);
+  if (auto set = set_offload(fd->get(), offload); !set) return pass(set);
+  return fd;
+}
+
+Result<UniqueFd> create_sign_of_life() {
+  auto fd = open_tun();
+  if (!fd) return fd;
+  ifreq request{};
+  const std::string name = std::string(kSignOfLifePrefix) + "%d";
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (auto attached = attach(fd->get(), request, IFF_TUN | IFF_NO_PI); !attached) {
+    return pass(attached);
+  }
   return fd;
 }
 

@@ -7,6 +7,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include <sys/types.h>
 
@@ -28,6 +29,12 @@ enum class TapOffload { kOff, kOn };
 // Creates the TAP `name`, which no device has, with that MAC, down. It vanishes with its
 // descriptor. ROOT: opens /dev/net/tun; the name is ours, numbered.
 Result<UniqueFd> create_tap(const std::string& name, const Mac& mac, TapOffload offload);
+
+// A device that nothing passes, down: its end tells all who follow the host's devices that the
+// holder of its descriptor has ended. The end of a socket that owns tables is told nobody.
+// ROOT: opens /dev/net/tun; the kernel numbers the name, whose underscore no network's name has.
+inline constexpr std::string_view kSignOfLifePrefix = "vmnet-life_";
+Result<UniqueFd> create_sign_of_life();
 
 // The largest MTU of a TAP (drivers/net/tun.c: MAX_MTU).
 inline constexpr uint32_t kMaxTapMtu = 65535 - 14;

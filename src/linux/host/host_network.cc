@@ -236,6 +236,7 @@ void HostNetwork::tear_down() {
 }
 
 void HostNetwork::remove_device() {
+  sign_of_life_.reset();
   device_fd_.reset();
   if (device_ == 0) return;
   // The worker's end may still be closing it.

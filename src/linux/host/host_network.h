@@ -89,8 +89,9 @@ class HostNetwork {
   std::optional<std::chrono::milliseconds> read_table_events();
   std::optional<std::chrono::milliseconds> read_vm_ends();
 
-  // Puts back what is missing of the network's tables. False where another helper has the lock: to
-  // be called again soon. `cancel_fd` readable: nobody wants it any more.
+  // Puts back what is missing of the network's tables, and removes devices whose keeper has ended.
+  // False where another helper has the lock: to be called again soon. `cancel_fd` readable: nobody
+  // wants it any more.
   bool restore_tables(int cancel_fd);
 
   // Whether the network has an IPv4 subnet of its own, which must hold nothing that the host needs.
@@ -186,6 +187,8 @@ class HostNetwork {
   bool saw_switched_off_ = false;  // by an event, since forwarding was last seen to
   std::optional<TableEvents> table_events_;
   std::optional<DeviceEvents> vm_ends_;
+  bool look_for_leftovers_ = false;  // a keeper has ended whose VM holds its device, maybe still
+  UniqueFd sign_of_life_;            // ours, to the other keepers, where the VM holds its device
   std::optional<DeviceEvents> device_events_;
   int mac_changes_ = 0;  // that were seen
   std::optional<SubnetEvents> subnet_events_;

@@ -217,6 +217,16 @@ Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netf
   return changed ? read_network_state(netlink) : state;
 }
 
+bool has_leftover_devices(NetlinkSocket& netlink, NetlinkSocket& netfilter) {
+  auto links = list_links(netlink);
+  auto tables = list_tables(netfilter, kOwnPrefix);
+  if (!links || !tables) return true;
+  const std::set<std::string> living = living_devices(*tables);
+  return std::ranges::any_of(*links, [&living](const Link& link) {
+    return is_own_vm_device(link) && !living.contains(link.name);
+  });
+}
+
 Result<std::string> choose_device_name(const NetworkState& state, NetlinkSocket& netfilter,
                                        std::string_view prefix) {
   constexpr int kMaxDevices = 10000;

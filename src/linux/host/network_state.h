@@ -49,6 +49,9 @@ Result<NetworkState> read_network_state(NetlinkSocket& netlink);
 // bridges without a VM, whose old settings are restored or handed on. Returns the state after that.
 Result<NetworkState> sweep_leftovers(NetlinkSocket& netlink, NetlinkSocket& netfilter);
 
+// Whether there is such a device. Without the lock: one that is being made may be taken for it.
+bool has_leftover_devices(NetlinkSocket& netlink, NetlinkSocket& netfilter);
+
 // The first name "PREFIX<n>" that neither a device nor a living helper's table has: a helper that
 // is ending has lost its device before its rules.
 Result<std::string> choose_device_name(const NetworkState& state, NetlinkSocket& netfilter,

@@ -1,5 +1,6 @@
 // What keepers do for their network's tables while their VMs live: who removes them finds them back
-// (`nft flush ruleset`, a firewall's reload), and a guard whose keeper has ended gets another one.
+// (`nft flush ruleset`, a firewall's reload), a guard whose keeper has ended gets another one, and
+// a VM that holds its device when its keeper has ended loses it.
 
 #include <algorithm>
 #include <chrono>
@@ -40,7 +41,6 @@ Status HostNetwork::watch_tables() {
   auto tables = TableEvents::watch(users ? "vmnet-on" : bridge_name_);
   if (!tables) return pass(tables);
   table_events_.emplace(std::move(*tables));
-  if (users) return {};  // without a guard
   auto ends = DeviceEvents::watch_ends(kOwnPrefix);
   if (!ends) return pass(ends);
   vm_ends_.emplace(std::move(*ends));
@@ -48,7 +48,7 @@ Status HostNetwork::watch_tables() {
 }
 
 std::optional<milliseconds> HostNetwork::read_table_events() {
-  table_events_->read();
+  if (!table_events_->read()) return std::nullopt;
   auto seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
   if (!seen) return soon(kOthersWait, kOthersSpread);
   if (seen->network && seen->guard) return std::nullopt;
@@ -57,18 +57,27 @@ std::optional<milliseconds> HostNetwork::read_table_events() {
 }
 
 std::optional<milliseconds> HostNetwork::read_vm_ends() {
-  vm_ends_->read([](const Link&) {});
+  bool keeper_ended = false;
+  const bool complete = vm_ends_->read([&keeper_ended](const Link& device) {
+    keeper_ended = keeper_ended || device.name.starts_with(kSignOfLifePrefix);
+  });
+  look_for_leftovers_ = look_for_leftovers_ || keeper_ended || !complete;
   return soon(kSocketsWait, kSocketsSpread);
 }
 
 bool HostNetwork::restore_tables(int cancel_fd) {
   auto seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
-  if (seen && seen->network && seen->guard) return true;
+  const bool leftovers = look_for_leftovers_ && has_leftover_devices(netlink_, *netfilter_);
+  if (seen && seen->network && seen->guard && !leftovers) {
+    look_for_leftovers_ = false;
+    return true;
+  }
   const milliseconds patience = seen && seen->own_guard ? kLockTry : milliseconds{0};
   auto lock = try_lock(cancel_fd, patience, "cannot put nftables rules back");
   if (!lock) return lock.error() == NoLock::kNotNeeded;
   seen = look_at_tables(*netfilter_, config_.mode, bridge_name_);
-  auto state = read_network_state(netlink_);
+  look_for_leftovers_ = false;
+  auto state = leftovers ? sweep_leftovers(netlink_, *netfilter_) : read_network_state(netlink_);
   // The worker has ended meanwhile, and another helper has cleaned up after it.
   if (state && find_link(state->links, bridge_) == nullptr) return true;
   Status updated =

@@ -117,6 +117,9 @@ Status HostNetwork::make_tap(const NetworkState& state) {
   device_ = *index;
   device_fd_ = std::move(*tap);
   if (config_.hand_over_device) {
+    auto sign = create_sign_of_life();
+    if (!sign) return pass(sign);
+    sign_of_life_ = std::move(*sign);
     if (auto set = set_tap_owner(device_fd_.get(), user_); !set) return set;
   }
   facts_.device_index = device_;

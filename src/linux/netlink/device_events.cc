@@ -49,10 +49,8 @@ Result<DeviceEvents> DeviceEvents::watch_ends(std::string_view prefix) {
   return DeviceEvents(std::move(*netlink));
 }
 
-bool DeviceEvents::read(const std::function<void(const Link&)>& changed) {
-  return netlink_.read_events([&changed](const nlmsghdr* message) {
-    if (message->nlmsg_type == RTM_NEWLINK) changed(parse_link(message));
-  });
+bool DeviceEvents::read(const std::function<void(const Link&)>& handle) {
+  return netlink_.read_events([&handle](const nlmsghdr* message) { handle(parse_link(message)); });
 }
 
 }  // namespace vmnet

@@ -23,9 +23,9 @@ class DeviceEvents {
 
   int fd() const { return netlink_.fd(); }
 
-  // Reads what has come, without waiting, and calls `changed` with the device as it was at each
-  // change. False: events were lost.
-  bool read(const std::function<void(const Link&)>& changed);
+  // Reads what has come, without waiting, and calls `handle` with the device as it was at each
+  // event. False: events were lost.
+  bool read(const std::function<void(const Link&)>& handle);
 
  private:
   explicit DeviceEvents(NetlinkSocket netlink) : netlink_(std::move(netlink)) {}

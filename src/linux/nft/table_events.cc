@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kLetters = 8;  // of a name that are compared, in two words
 constexpr size_t kWord = sizeof(uint32_t);
+constexpr uint16_t kRemoved = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELTABLE;
 
 // A transaction's events come several in a datagram (Linux 5.10), so the program goes through
 // them; behind the last one a load fails, which drops the datagram. Rather woken for nothing than
@@ -28,7 +29,6 @@ constexpr sock_filter bpf(uint32_t code, uint32_t value = 0) {
 
 // The index register has the offset of the message.
 void put_check(std::vector<sock_filter>& program, std::string_view name) {
-  constexpr uint16_t kRemoved = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_DELTABLE;
   // The name is the first attribute (nf_tables_fill_table_info).
   constexpr uint32_t kName = sizeof(nlmsghdr) + sizeof(nfgenmsg) + sizeof(nlattr);
   // Of a shorter name the words overlap.
@@ -76,6 +76,14 @@ Result<TableEvents> TableEvents::watch(std::string_view name) {
   }
   if (auto joined = netlink->join_group(NFNLGRP_NFTABLES); !joined) return pass(joined);
   return TableEvents(std::move(*netlink));
+}
+
+bool TableEvents::read() {
+  bool removed = false;
+  const bool complete = netlink_.read_events([&removed](const nlmsghdr* message) {
+    removed = removed || message->nlmsg_type == kRemoved;
+  });
+  return removed || !complete;
 }
 
 }  // namespace vmnet

@@ -20,11 +20,9 @@ class TableEvents {
 
   int fd() const { return netlink_.fd(); }
 
-  // Drains what has come, without waiting. Whoever was woken looks at what is there: it may be an
-  // event of another table, or of one that is back already, or events were lost.
-  void read() {
-    netlink_.read_events([](const nlmsghdr*) {});
-  }
+  // Drains what has come, without waiting. True: the caller must look at what is there. It may be
+  // an event of another table, or of one that is back already, or events were lost.
+  bool read();
 
  private:
   explicit TableEvents(NetlinkSocket netlink) : netlink_(std::move(netlink)) {}
