@@ -239,8 +239,9 @@ Status serve_native(const Options& options, const StartContext& context, const R
 
   auto printed = print_line(to_json(interface.description()) + "\n", stop_fd);
   if (!printed) return printed;
-  log_info("helper", "{}", start_line(options, interface.description(), user.uid));
+  // First the VM: a log that nobody reads would keep it waiting.
   if (auto handed = session.hand_over(); !handed) return handed;
+  log_info("helper", "{}", start_line(options, interface.description(), user.uid));
   return outcome(session.run());
 }
 

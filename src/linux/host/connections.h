@@ -30,8 +30,9 @@ std::vector<AddressBlock> addresses_of(const NetworkRecord& network);
 
 // Deletes the tracked connections that began at one of the addresses, or lead to it, by NAT: what
 // the host itself sends to an address it sends whatever is tracked. Takes as long as the kernel
-// needs to go through its table twice (0.1 s for 180,000 entries, seen on 6.18). No error: nothing
-// is tracked on this host, or its kernel has no way to tell (CONFIG_NF_CT_NETLINK).
+// needs to go through its table twice (0.1 s for 180,000 entries, seen on 6.18), where there is
+// one. No error: nothing is tracked on this host, or its kernel has no way to tell
+// (CONFIG_NF_CT_NETLINK).
 Status forget_connections(NetlinkSocket& netfilter, std::span<const AddressBlock> blocks);
 
 }  // namespace vmnet

@@ -20,7 +20,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kBlanks) + 1);
 }
 
-std::vector<std::string_view> words_of(std::string_view text) {
+std::vector<std::string_view> values_of(std::string_view text) {
   std::vector<std::string_view> words;
   while (!text.empty()) {
     size_t end = std::min(text.find_first_of(kBlanks), text.size());
@@ -90,7 +90,7 @@ Result<std::string> parse_device(std::string_view text) {
 template <typename T>
 Result<std::vector<T>> parse_list(std::string_view value, Result<T> (*parse)(std::string_view)) {
   std::vector<T> list;
-  for (std::string_view word : words_of(value)) {
+  for (std::string_view word : values_of(value)) {
     auto item = parse(word);
     if (!item) return pass(item);
     list.push_back(std::move(*item));
@@ -105,12 +105,12 @@ Status store(Result<T> value, U& place) {
   return {};
 }
 
-struct Key {
+struct Setting {
   std::string_view name;
   Status (*set)(std::string_view value, Limits& limits);
 };
 
-constexpr std::array<Key, 6> kKeys = {{
+constexpr std::array<Setting, 6> kKeys = {{
     {"largest-subnet",
      [](std::string_view value, Limits& limits) {
        return store(parse_number(value, 8, 30), limits.largest_subnet);
@@ -148,7 +148,7 @@ Status parse_line(std::string_view line, Limits& limits, std::vector<std::string
   size_t equals = line.find('=');
   if (equals == line.npos) return fail(shown(line) + ": not of the form key = value");
   const std::string_view name = trimmed(line.substr(0, equals));
-  auto key = std::ranges::find(kKeys, name, &Key::name);
+  auto key = std::ranges::find(kKeys, name, &Setting::name);
   if (key == kKeys.end()) return fail(shown(name) + ": no such key");
   if (std::ranges::find(seen, name) != seen.end()) {
     return fail(fmt::format("{} is given twice", name));

@@ -42,8 +42,7 @@ SharedBounds read_bounds() {
                        static_cast<uint32_t>(tracked));
 }
 
-std::vector<NetworkRules> rules_of_own_networks(const NetworkState& state,
-                                                const Routers& routers) {
+std::vector<NetworkRules> rules_of_own_networks(const NetworkState& state, const Routers& routers) {
   std::vector<NetworkRules> all;
   const SharedBounds bounds = read_bounds();
   const GuardedForwarding guarded = guarded_forwarding(state);
@@ -63,8 +62,7 @@ std::vector<NetworkRules> rules_of_own_networks(const NetworkState& state,
   return all;
 }
 
-std::vector<NetworkTable> wanted_tables(const NetworkState& state,
-                                        const Routers& routers = {}) {
+std::vector<NetworkTable> wanted_tables(const NetworkState& state, const Routers& routers = {}) {
   std::vector<NetworkTable> wanted;
   auto add = [&wanted](const NetworkRules& rules) {
     for (NetworkTable& table : network_tables(rules)) wanted.push_back(std::move(table));

@@ -80,8 +80,8 @@ bool HostNetwork::restore_tables(int cancel_fd) {
   auto state = leftovers ? sweep_leftovers(netlink_, *netfilter_) : read_network_state(netlink_);
   // The worker has ended meanwhile, and another helper has cleaned up after it.
   if (state && find_link(state->links, bridge_) == nullptr) return true;
-  Status updated =
-      state ? update_network_tables(netlink_, *netfilter_, *state, Guards::kTake) : Status(pass(state));
+  Status updated = state ? update_network_tables(netlink_, *netfilter_, *state, Guards::kTake)
+                         : Status(pass(state));
   if (!updated) {
     log_warn("network", "cannot put nftables rules back: {}", updated.error().message);
   } else if (seen && !seen->network) {

@@ -40,8 +40,8 @@ Result<Uplinks> list_uplinks(NetlinkSocket& netlink);
 // Those of the default routes alone, also where a VPN program has laid two halves over one.
 Result<Uplinks> list_default_uplinks(NetlinkSocket& netlink);
 
-// The routers of every unicast route, those of default routes first, and at most kMaxRouters of each
-// protocol.
+// The routers of every unicast route, those of default routes first, and at most kMaxRouters of
+// each protocol.
 inline constexpr size_t kMaxRouters = 256;
 struct Routers {
   std::vector<Ipv4> ipv4;

@@ -231,9 +231,7 @@ class NftTable {
     return chains_.emplace_back(family_, name, std::move(hook));
   }
   // A chain for go_to. Chains exist before any rule does, so their order does not matter.
-  NftChain& chain(std::string_view name) {
-    return chains_.emplace_back(family_, name);
-  }
+  NftChain& chain(std::string_view name) { return chains_.emplace_back(family_, name); }
   void set(NftSet set) { sets_.push_back(std::move(set)); }
   void bounded_set(const NftBoundedSet& set) {
     sets_.push_back({.name = std::string(set.name),

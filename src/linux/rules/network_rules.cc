@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include <fmt/format.h>
-
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter_bridge.h>
@@ -62,8 +61,9 @@ NftBoundedSet connections_of(std::string_view name, NftType type, uint32_t most)
           .connections = most};
 }
 
-// Those with ports, or ids, which NAT can tell apart: ICMP, TCP, UDP, ICMPv6, SCTP, UDP-Lite. Of any
-// other (ESP, GRE) there is one connection with a peer, and what is for the host would be a VM's.
+// Those with ports, or ids, which NAT can tell apart: ICMP, TCP, UDP, ICMPv6, SCTP, UDP-Lite. Of
+// any other (ESP, GRE) there is one connection with a peer, and what is for the host would be a
+// VM's.
 std::vector<NftValue> nat_protocols() { return {1U, 6U, 17U, 58U, 132U, 136U}; }
 
 // What is the VMs'. Of IPv6, which is given to none, what follows from their MACs.

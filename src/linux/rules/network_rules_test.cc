@@ -25,13 +25,14 @@ TEST(NetworkRules, HaveTheChainsOfTheirMode) {
   auto tables = network_tables(rules);
   ASSERT_EQ(tables.size(), 3);
   EXPECT_THAT(chains(tables[0].table), ElementsAre("ports"));
-  EXPECT_THAT(chains(tables[1].table),
-              ElementsAre("begun", "forward", "from_vms", "to_vms", "new_hop", "input", "postrouting"));
+  EXPECT_THAT(chains(tables[1].table), ElementsAre("begun", "forward", "from_vms", "to_vms",
+                                                   "new_hop", "input", "postrouting"));
   EXPECT_EQ(tables[2].table.name(), "vmnet-shared0-guard");
   EXPECT_TRUE(tables[2].owned);
   EXPECT_THAT(chains(tables[2].table), ElementsAre("forward", "from_vms", "to_vms", "postrouting"));
   rules.mode = Mode::kHost;
-  EXPECT_THAT(chains(network_tables(rules)[1].table), ElementsAre("begun", "forward", "from_vms", "input"));
+  EXPECT_THAT(chains(network_tables(rules)[1].table),
+              ElementsAre("begun", "forward", "from_vms", "input"));
   rules.subnet.reset();
   EXPECT_THAT(chains(network_tables(rules)[0].table), ElementsAre("ports", "to_host"));
   rules.mode = Mode::kBridged;
