@@ -50,13 +50,13 @@ TEST(RunOptions, TheFirstWordThatIsNoOptionAndNoValueIsTheCommand) {
   EXPECT_THAT(options.command, ElementsAre("sh", "-c", "--fd", "-f3", "--tap"));
   EXPECT_FALSE(options.tap);
 
-  options = parsed({"--network", "--", "qemu", "-m1G"});
-  EXPECT_THAT(options.helper_arguments, ElementsAre("--network", "--"));
+  options = parsed({"--shared-interface", "--", "qemu", "-m1G"});
+  EXPECT_THAT(options.helper_arguments, ElementsAre("--shared-interface", "--"));
   EXPECT_THAT(options.command, ElementsAre("qemu", "-m1G"));
   EXPECT_THAT(parsed({"ssh", "host", "--", "ls"}).command, ElementsAre("ssh", "host", "--", "ls"));
   EXPECT_THAT(parsed({"sh", "-c", "x", "--"}).command, ElementsAre("sh", "-c", "x", "--"));
   EXPECT_THAT(parsed({"-v", "sh", "--"}).command, ElementsAre("sh", "--"));
-  EXPECT_THAT(parsed({"--network=--", "-"}).command, ElementsAre("-"));
+  EXPECT_THAT(parsed({"--shared-interface=--", "-"}).command, ElementsAre("-"));
 }
 
 TEST(RunOptions, TapIsForBothPrograms) {
@@ -75,11 +75,11 @@ TEST(RunOptions, TheSocketTypeIsForBothPrograms) {
 }
 
 TEST(RunOptions, DashesThatAreAValueDoNotSplit) {
-  auto options = parse({"--network", "--", "--", "qemu"});
+  auto options = parse({"--shared-interface", "--", "--", "qemu"});
   ASSERT_TRUE(options.has_value()) << options.error().message;
-  EXPECT_THAT(options->helper_arguments, ElementsAre("--network", "--"));
+  EXPECT_THAT(options->helper_arguments, ElementsAre("--shared-interface", "--"));
   EXPECT_THAT(options->command, ElementsAre("qemu"));
-  EXPECT_FALSE(parse({"--network", "--"}));
+  EXPECT_FALSE(parse({"--shared-interface", "--"}));
 }
 
 TEST(RunOptions, HelpAndVersionNeedNoCommand) {

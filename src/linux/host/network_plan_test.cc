@@ -386,16 +386,5 @@ TEST(Identity, NumbersAreThoseOfTheDocumentation) {
   EXPECT_EQ(to_string(*choose_address(kFirstShared, &vm, {})), "192.168.64.16");
 }
 
-TEST(Identity, PrefixIsUniqueLocalAndTheNetworks) {
-  Ipv6 prefix = unique_local_prefix("machine", "network");
-  EXPECT_EQ(prefix.bytes[0], 0xfd);
-  for (size_t i = 8; i < 16; i++) EXPECT_EQ(prefix.bytes.at(i), 0);
-  Ipv6 other_network = unique_local_prefix("machine", "other");
-  EXPECT_TRUE(
-      std::equal(prefix.bytes.begin(), prefix.bytes.begin() + 6, other_network.bytes.begin()));
-  EXPECT_NE(prefix, other_network);
-  EXPECT_NE(prefix, unique_local_prefix("other machine", "network"));
-}
-
 }  // namespace
 }  // namespace vmnet
