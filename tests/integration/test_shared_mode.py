@@ -7,6 +7,7 @@ from support.checks import assert_reach, assert_refused, explicit
 from support.helper import run_to_end
 from support.kernel_guest import KernelGuest
 from support.lab import INTERNET, UPLINK, UPLINK_ADDRESS
+from support.snapshot import wait_until
 from support.sniffer import Sniffer
 
 

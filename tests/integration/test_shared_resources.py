@@ -166,7 +166,7 @@ def big_datagram_arrives(lab, vm, family):
     """A datagram in parts, whole again on the host."""
     address = vm.network.gateway if family == 4 else \
         (vm.prefix + "1" if vm.isolated else vm.network.gateway_ula)
-    return vm.ns.popen(f"ping -c2 -i0.2 -W1 -s 8000 {address}", stdout=-3).wait() == 0
+    return vm.ns.popen(f"ping -c3 -i0.2 -W3 -s 8000 {address}", stdout=-3).wait() == 0
 
 
 @pytest.mark.parametrize("family", [4, 6])

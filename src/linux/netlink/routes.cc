@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <iterator>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -176,15 +178,23 @@ Status add_neighbours(NetlinkSocket& netlink, const std::vector<Route>& routes,
 constexpr int kHalfOfAll = 1;
 constexpr int kLongestPrefix = 128;
 
+// Otherwise in the kernel's order. (Not std::stable_partition, whose body in libstdc++ 12 uses what
+// is deprecated since C++17.)
+std::vector<Route> default_routes_first(const std::vector<Route>& routes) {
+  std::vector<Route> ordered;
+  auto is_default = [](const Route& route) { return route.destination_length <= kHalfOfAll; };
+  std::ranges::copy_if(routes, std::back_inserter(ordered), is_default);
+  std::ranges::copy_if(routes, std::back_inserter(ordered), std::not_fn(is_default));
+  return ordered;
+}
+
 // The devices of all routes that lead out and have no longer prefix, those of default routes first.
 Status add_uplinks(NetlinkSocket& netlink, int longest, Uplinks& uplinks) {
   for (int family : {AF_INET, AF_INET6}) {
     auto routes = list_routes(netlink, static_cast<uint8_t>(family));
     if (!routes) return pass(routes);
-    std::ranges::stable_partition(
-        *routes, [](const Route& route) { return route.destination_length <= kHalfOfAll; });
     std::vector<int>& devices = family == AF_INET ? uplinks.ipv4 : uplinks.ipv6;
-    for (const Route& route : *routes) {
+    for (const Route& route : default_routes_first(*routes)) {
       if (!leads_out(route) || route.destination_length > longest) continue;
       for (int device : route.devices) {
         if (std::ranges::find(devices, device) == devices.end()) devices.push_back(device);
@@ -239,8 +249,7 @@ Result<Routers> list_routers(NetlinkSocket& netlink) {
   for (int family : {AF_INET, AF_INET6}) {
     auto routes = list_routes(netlink, static_cast<uint8_t>(family));
     if (!routes) return pass(routes);
-    std::ranges::stable_sort(*routes, {}, &Route::destination_length);
-    for (const Route& route : *routes) {
+    for (const Route& route : default_routes_first(*routes)) {
       if (!leads_out(route)) continue;
       add(route.next_hops, routers.ipv4);
       add(route.next_hops_ipv6, routers.ipv6);
