@@ -118,6 +118,7 @@ Status enter_user_and_directory(const RealUser& user, const StartContext& contex
     if (auto shown = show_vm_socket(vm.socket.get(), vm, interface); !shown) return shown;
   }
   if (auto dropped = drop_privileges(user); !dropped) return dropped;
+  log_debug("helper", "privilege dropped: uid {}, gid {}", user.uid, user.gid);
   if (vm.bound && context.directory.valid() && fchdir(context.directory.get()) != 0) {
     log_debug("socket", "clients' relative paths start at /: {}", errno_text(errno));
   }

@@ -60,7 +60,9 @@ def test_verdicts(target, value, verdict):
 
 def test_every_target_names_contestants_that_exist():
     import line_up
+    import scaling
     names = {contestant.name for contestant in line_up.all_contestants()}
+    names |= {bench.BESIDE_NAME.format(size) for size in scaling.BESIDE_SIZES}
     assert {name for target in bench.TARGETS for name in (target.of, target.to)} <= names
 
 

@@ -10,6 +10,7 @@ from support.lab import PYTHON, REPOSITORY, UPLINK_ADDRESS, UPLINK_ADDRESS6, end
 
 PRIVATE = ("--operation-mode=host", "--network-id=2F8D5B1C-95A0-4A52-A1F2-0123456789AB")
 MODES = {"shared": (), "shared, isolated": ("--enable-isolation",),
+         "`--network NAME`, isolated or not": ("--network=lab",),
          "host": ("--operation-mode=host",), "`--network-id`, no host address": PRIVATE}
 LISTEN = """
 import socket, sys, time
@@ -62,7 +63,8 @@ def test_every_network_is_documented():
 @pytest.mark.parametrize("mode", MODES)
 def test_ports_that_a_vm_reaches(lab, plug, services, mode):
     guest = plug(*MODES[mode])
-    gateway = guest.helper.json.get("vmnet_start_address")
+    line = guest.helper.json
+    gateway = line.get("vmnet_start_address", line.get("net_ipv4_subnet"))
     vm = KernelGuest(lab, "vm", guest.mac, guest.socket)
     if gateway:
         vm.dhcp()
@@ -70,7 +72,7 @@ def test_ports_that_a_vm_reaches(lab, plug, services, mode):
     else:  # a VM that tries all the same
         vm.run("ip", "addr", "add", "192.0.2.77/24", "dev", "eth0")
         vm.run("ip", "addr", "add", "2001:db8:1::77/64", "dev", "eth0", "nodad")
-    if mode.startswith("shared"):
+    if "shared" in mode or "NAME" in mode:
         vm.address6()
 
     def reach(*targets):
