@@ -131,57 +131,83 @@ void hear_all_of_worker(int channel, SocketFile& file) {
   }
 }
 
-// Or until the VM has lost its right to the device, or the network its subnet. A VM can make events
-// all the time, which must not put off what is due.
-void watch_until_worker_ends(int channel, HostNetwork& network, SocketFile& file) {
-  auto routes_due = kNever;
-  auto tables_due = kNever;
-  auto subnet_due = kNever;
-  auto dns_due = network.has_subnet() ? Clock::now() : kNever;
-  while (true) {
-    std::array<pollfd, 6> entries = {
-        pollfd{.fd = channel, .events = POLLIN, .revents = 0},
-        pollfd{.fd = network.device_events_fd(), .events = POLLIN, .revents = 0},
-        // Not looked at while a change waits to be followed.
-        pollfd{.fd = routes_due != kNever ? -1 : network.route_events_fd(), .events = POLLIN},
-        pollfd{.fd = network.table_events_fd(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = network.vm_ends_fd(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = subnet_due != kNever ? -1 : network.subnet_events_fd(), .events = POLLIN}};
-    const auto due = std::min({routes_due, tables_due, subnet_due, dns_due});
-    if (poll(entries.data(), entries.size(), time_until(due)) < 0) continue;
-    if (entries[0].revents != 0 && !hear_worker(channel, file)) return;
-    if (entries[1].revents != 0 && network.read_device_events()) {
-      // An error to the worker too, which would take a device that goes for the VM's end.
-      shutdown(channel, SHUT_RDWR);
-      return;
-    }
-    if (entries[2].revents != 0 && network.read_route_events()) {
-      routes_due = Clock::now() + kRouteDelay;
-    }
-    if (entries[3].revents != 0) bring_forward(tables_due, network.read_table_events());
-    if (entries[4].revents != 0) bring_forward(tables_due, network.read_vm_ends());
-    if (entries[5].revents != 0 && network.read_subnet_events()) {
-      subnet_due = Clock::now() + kRouteDelay;
-    }
-    if (Clock::now() >= dns_due) {
-      dns_due = Clock::now() + kDnsInterval;
-      if (network.dns_servers_changed()) subnet_due = Clock::now();
-    }
-    if (Clock::now() >= subnet_due) {
-      subnet_due = kNever;
-      (void)network.read_subnet_events();
-      if (!network.may_keep_subnet()) {
-        shutdown(channel, SHUT_RDWR);
-        return;
-      }
-    }
-    if (Clock::now() >= tables_due) {
-      tables_due = network.restore_tables(channel) ? kNever : Clock::now() + kTablesDelay;
-    }
-    if (Clock::now() >= routes_due) {
-      network.read_route_events();
-      routes_due = network.follow_routes(channel) ? kNever : Clock::now() + kRouteDelay;
-    }
+// What the keeper follows while the worker lives: each thing is due at a time of its own, and a VM,
+// which can make events all the time, cannot put off what is due.
+class Watch {
+ public:
+  Watch(int channel, HostNetwork& network, SocketFile& file)
+      : channel_(channel), network_(network), file_(file) {
+    if (network.has_subnet()) dns_due_ = Clock::now();
+  }
+
+  // Until the worker has ended, the VM has lost its right to the device, or the network its subnet.
+  void run() {
+    while (hear_events() && keep_subnet()) follow_what_is_due();
+  }
+
+ private:
+  bool hear_events();
+  bool keep_subnet();
+  void follow_what_is_due();
+
+  // An error to the worker too, which would take a device that goes for the VM's end.
+  bool give_up() {
+    shutdown(channel_, SHUT_RDWR);
+    return false;
+  }
+
+  int channel_;
+  HostNetwork& network_;
+  SocketFile& file_;
+  Clock::time_point routes_due_ = kNever;
+  Clock::time_point tables_due_ = kNever;
+  Clock::time_point subnet_due_ = kNever;
+  Clock::time_point dns_due_ = kNever;
+};
+
+bool Watch::hear_events() {
+  std::array<pollfd, 6> entries = {
+      pollfd{.fd = channel_, .events = POLLIN, .revents = 0},
+      pollfd{.fd = network_.device_events_fd(), .events = POLLIN, .revents = 0},
+      // Not looked at while a change waits to be followed.
+      pollfd{.fd = routes_due_ != kNever ? -1 : network_.route_events_fd(), .events = POLLIN},
+      pollfd{.fd = network_.table_events_fd(), .events = POLLIN, .revents = 0},
+      pollfd{.fd = network_.vm_ends_fd(), .events = POLLIN, .revents = 0},
+      pollfd{.fd = subnet_due_ != kNever ? -1 : network_.subnet_events_fd(), .events = POLLIN}};
+  const auto due = std::min({routes_due_, tables_due_, subnet_due_, dns_due_});
+  while (poll(entries.data(), entries.size(), time_until(due)) < 0) {
+  }
+  if (entries[0].revents != 0 && !hear_worker(channel_, file_)) return false;
+  if (entries[1].revents != 0 && network_.read_device_events()) return give_up();
+  if (entries[2].revents != 0 && network_.read_route_events()) {
+    routes_due_ = Clock::now() + kRouteDelay;
+  }
+  if (entries[3].revents != 0) bring_forward(tables_due_, network_.read_table_events());
+  if (entries[4].revents != 0) bring_forward(tables_due_, network_.read_vm_ends());
+  if (entries[5].revents != 0 && network_.read_subnet_events()) {
+    subnet_due_ = Clock::now() + kRouteDelay;
+  }
+  return true;
+}
+
+bool Watch::keep_subnet() {
+  if (Clock::now() >= dns_due_) {
+    dns_due_ = Clock::now() + kDnsInterval;
+    if (network_.dns_servers_changed()) subnet_due_ = Clock::now();
+  }
+  if (Clock::now() < subnet_due_) return true;
+  subnet_due_ = kNever;
+  (void)network_.read_subnet_events();
+  return network_.may_keep_subnet() || give_up();
+}
+
+void Watch::follow_what_is_due() {
+  if (Clock::now() >= tables_due_) {
+    tables_due_ = network_.restore_tables(channel_) ? kNever : Clock::now() + kTablesDelay;
+  }
+  if (Clock::now() >= routes_due_) {
+    network_.read_route_events();
+    routes_due_ = network_.follow_routes(channel_) ? kNever : Clock::now() + kRouteDelay;
   }
 }
 
@@ -242,7 +268,7 @@ int run_keeper(int channel, const NetworkConfig& config, const RealUser& user,
   auto sent = send_report(channel, report, network->take_device_fd().get());
   if (sent) {
     if (!watches_holder) network->warn_of_firewall();
-    watch_until_worker_ends(channel, *network, socket);
+    Watch(channel, *network, socket).run();
     hear_all_of_worker(channel, socket);
   } else {
     log_warn("network", "the interface is given up: {}", sent.error().message);
