@@ -184,6 +184,17 @@ def works(guest):
         return False
 
 
+def plug_beside_networkd(plug, daemon, files, options, order, state):
+    """A VM with an address, beside a networkd that began before or later and has its devices in `state`."""
+    seen = networkd(daemon, files) if order == "before" else None
+    guest = plug(*options)
+    seen = seen or networkd(daemon, files)
+    for device in (guest.helper.json["host_interface"], "vmnet-shared0"):
+        assert reached(seen, device, state), seen.log()
+    guest.dhcp()
+    return guest
+
+
 NETWORKS = pytest.mark.parametrize("options", [(), ("--enable-isolation",)], ids=["open", "isolated"])
 
 
@@ -192,12 +203,7 @@ NETWORKS = pytest.mark.parametrize("options", [(), ("--enable-isolation",)], ids
 def test_networkd_leaves_our_devices_alone(plug, daemon, options, order):
     """Beside a file for all devices, by the file that we ship; it may be started anew at any time."""
     files = f"cp {FILES}/*.network /run/systemd/network\n{ALL_DEVICES}"
-    seen = networkd(daemon, files) if order == "before" else None
-    guest = plug(*options)
-    seen = seen or networkd(daemon, files)
-    for device in (guest.helper.json["host_interface"], "vmnet-shared0"):
-        assert reached(seen, device, "unmanaged"), seen.log()
-    guest.dhcp()
+    guest = plug_beside_networkd(plug, daemon, files, options, order, "unmanaged")
     assert works(guest) and not guest.helper.log_lines("WARN")
 
 
@@ -205,12 +211,7 @@ def test_networkd_leaves_our_devices_alone(plug, daemon, options, order):
 @pytest.mark.parametrize("order", ["before", "later"])
 def test_what_networkd_takes_is_given_again(plug, daemon, options, order):
     """Without that file: the gateway's addresses, and the place on the bridge."""
-    seen = networkd(daemon, ALL_DEVICES) if order == "before" else None
-    guest = plug(*options)
-    seen = seen or networkd(daemon, ALL_DEVICES)
-    for device in (guest.helper.json["host_interface"], "vmnet-shared0"):
-        assert reached(seen, device, "configuring"), seen.log()
-    guest.dhcp()
+    guest = plug_beside_networkd(plug, daemon, ALL_DEVICES, options, order, "configuring")
     assert wait_until(lambda: works(guest), 10), guest.helper.stderr()
     assert all("systemd-networkd" in line for line in guest.helper.log_lines("WARN", "ERROR"))
 
