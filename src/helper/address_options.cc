@@ -82,7 +82,8 @@ Result<AddressRange> parse_address_range(const GivenOption& start, const GivenOp
   if (auto valid = check_host_part(start, *first, range.subnet()); !valid) return pass(valid);
   if (auto valid = check_host_part(end, *last, range.subnet()); !valid) return pass(valid);
   if (range.end <= range.start) {
-    return refuse_value(end, fmt::format("must come after {} {}", start.name, quoted(start.value)));
+    return refuse_value(end,
+                        fmt::format("must come after {} {}", start.name, in_quotes(start.value)));
   }
   return range;
 }

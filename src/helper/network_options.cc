@@ -102,7 +102,7 @@ Result<std::string> parse_named_network(const GivenOptions& given, Platform plat
                       OptionId::kHostIpAddress, OptionId::kHostSubnetMask});
   if (excluded != nullptr) {
     return refuse(*excluded, fmt::format("not possible with {} {}, which decides it", network.name,
-                                         quoted(network.value)));
+                                         in_quotes(network.value)));
   }
   return name;
 }

@@ -117,10 +117,10 @@ std::unexpected<Error> OptionReader::refusal(int optopt_value) const {
 }
 
 std::unexpected<Error> refuse_value(const GivenOption& option, std::string_view message) {
-  return fail(fmt::format("{} {}: {}", option.name, quoted(option.value), message));
+  return fail(fmt::format("{} {}: {}", option.name, in_quotes(option.value), message));
 }
 
-std::string quoted(std::string_view argument) {
+std::string in_quotes(std::string_view argument) {
   return fmt::format("'{}'", escaped(argument, kMaxQuoted));
 }
 

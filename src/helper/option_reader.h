@@ -54,6 +54,6 @@ class OptionReader {
 std::unexpected<Error> refuse_value(const GivenOption& option, std::string_view message);
 
 // An argument as an error message shows it: in quotes, escaped, cut where long.
-std::string quoted(std::string_view argument);
+std::string in_quotes(std::string_view argument);
 
 }  // namespace vmnet

@@ -41,7 +41,7 @@ Result<VmSocketTarget> parse_target(const GivenOptions& given) {
   const GivenOption* socket = given.find(OptionId::kSocket);
   if (fd != nullptr && socket != nullptr) {
     return fail(fmt::format("{} {} and {} {}: only one of them can be the VM's socket", fd->name,
-                            quoted(fd->value), socket->name, quoted(socket->value)));
+                            in_quotes(fd->value), socket->name, in_quotes(socket->value)));
   }
   auto type = parse_socket_type(given);
   if (!type) return pass(type);
@@ -123,7 +123,8 @@ Result<Options> parse_options(std::span<const char* const> argv, Platform platfo
     given.add(std::move(**option));
   }
   if (reader.rest() < argv.size()) {
-    return fail(fmt::format("{}: not an option (--help lists them)", quoted(argv[reader.rest()])));
+    return fail(
+        fmt::format("{}: not an option (--help lists them)", in_quotes(argv[reader.rest()])));
   }
   options.verbose = given.has(OptionId::kVerbose);
   if (given.has(OptionId::kListSharedInterfaces)) {

@@ -23,7 +23,7 @@ std::string_view name_of(Mode mode) {
 }
 
 std::string network_of(const NetworkConfig& config, const Description& description) {
-  if (!config.network_name.empty()) return quoted(config.network_name);
+  if (!config.network_name.empty()) return in_quotes(config.network_name);
   if (config.mode == Mode::kBridged) return config.shared_interface;
   if (description.addresses) {
     const AddressRange& range = *description.addresses;
@@ -42,7 +42,7 @@ std::string start_line(const Options& options, const Description& description, u
       "started: version {}, mode {}, network {}, user {}, device {}, peer {}", kVersion,
       name_of(options.network.mode), network_of(options.network, description), user,
       device.empty() ? "of vmnet" : device,
-      target.fd ? fmt::format("--fd {}", *target.fd) : "--socket " + quoted(target.path));
+      target.fd ? fmt::format("--fd {}", *target.fd) : "--socket " + in_quotes(target.path));
 }
 
 }  // namespace vmnet

@@ -63,7 +63,7 @@ Result<RunOptions> parse_run_options(std::span<const char* const> argv) {
   if (!reader.ended_by_dashes() && can_be_left_out(argv, rest)) {
     return fail(fmt::format(
         "{}: neither an option nor behind the --; if it is COMMAND, give a -- before it",
-        quoted(command[0])));
+        in_quotes(command[0])));
   }
 
   auto helper_arguments = argv.subspan(1, rest - (reader.ended_by_dashes() ? 2 : 1));
