@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -126,29 +127,42 @@ def test_creation_that_was_killed(example):
     assert not folder.exists()
 
 
+@pytest.fixture
+def stranger():
+    """stranger(*words, **environment) runs the tool as a user who owns nothing: from a copy, since the
+    checkout may lie in a home that is its owner's alone, as Debian 13 makes them."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        shutil.copy(REPOSITORY / "example", folder)
+        shutil.copytree(REPOSITORY / "examples/vmtool", f"{folder}/examples/vmtool")
+        subprocess.run(["chmod", "-R", "go=u-w", folder], check=True)
+
+        def run(*words, **environment):
+            done = subprocess.run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups",
+                                   "/usr/bin/python3", f"{folder}/example", *words], text=True,
+                                  stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                                  env={"PATH": "/usr/bin:/bin", **environment})
+            return done.returncode, done.stdout, done.stderr
+
+        yield run
+
+
 @needs_root
-def test_user_without_a_home(example):
+def test_user_without_a_home(stranger):
     """As a service or a container runs it: no HOME, no entry in /etc/passwd."""
-    done = subprocess.run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "/usr/bin/python3",
-                           REPOSITORY / "example", "list"], text=True, stdin=subprocess.DEVNULL,
-                          capture_output=True, check=False, env={"PATH": "/usr/bin:/bin"})
-    assert (done.returncode, done.stdout, done.stderr) == (
+    assert stranger("list") == (
         1, "", "example: no home folder is known: set HOME, or VMNET_HOME to where VMs are to be\n")
 
 
 @needs_root
-def test_vm_that_cannot_be_removed():
+def test_vm_that_cannot_be_removed(stranger):
     """As one that was made through sudo: "Deleted" was said, and it was still there."""
     with tempfile.TemporaryDirectory(dir="/tmp") as home:
         folder = pathlib.Path(home) / "vms" / "vm"
         folder.mkdir(parents=True)
         os.chmod(home, 0o755)
         os.chown(folder, 54321, 54321)
-        done = subprocess.run(["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups",
-                               "/usr/bin/python3", REPOSITORY / "example", "delete", "vm"], text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, check=False,
-                              env={"PATH": "/usr/bin:/bin", "VMNET_HOME": home})
-        assert (done.returncode, done.stdout, done.stderr) == (
+        assert stranger("delete", "vm", VMNET_HOME=home) == (
             1, "", f"example: {folder}: Permission denied\n")
 
 
